@@ -1,0 +1,89 @@
+// The launcher, seen from its client (bulkheadd, or `bulkhead sandbox run`). Blocking calls over one seqpacket channel;
+// one thread uses it. Exit records arrive unasked between replies: they queue and next_exit() hands them out.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sandbox/base/result.h"
+#include "sandbox/launch/exit_record.h"
+#include "sandbox/plan/plan.h"
+#include "sandbox/sys/channel.h"
+
+namespace bulkhead {
+
+struct LaunchRequest {
+  std::string id;           // unique among this launcher's sandboxes: "run/agent/1"
+  LaunchPlan plan;
+  int stdin_fd = -1;        // borrowed until launch() returns; -1: /dev/null
+  int stdout_fd = -1;
+  int stderr_fd = -1;
+  bool capture_output = false;  // init copies at most plan.output_bytes of stdout and stderr into the descriptors above
+                                // (regular files) and drops the rest; else the command gets them as they are
+  std::vector<std::pair<int, int>> extra_fds;  // (ours, number inside): for workers of ours only
+};
+
+struct LiveSandbox {
+  std::string id;
+  int pid = 0;                    // of init, in our pid namespace
+  std::uint64_t start_time = 0;   // clock ticks since boot
+  std::string cgroup;             // relative to the launcher's root node
+  std::optional<ExitRecord> ended;
+};
+
+struct WorkspaceMount {
+  std::string name;        // a file name, unique
+  std::string lower;       // directory, its files owned by lower_uid on disk
+  std::uint32_t lower_uid = 0;
+  std::uint32_t range_base = 0;
+  std::string upper, work; // directories owned by range_base + 1000
+};
+
+class LauncherClient {
+ public:
+  // Connects to the launcher that listens at `socket_path`.
+  static Result<LauncherClient> connect(const std::string& socket_path);
+  // Starts a launcher of our own, our child, which ends when we do (`bulkhead sandbox run`). `state_dir` may be empty.
+  static Result<LauncherClient> start_private(const std::string& launcher_path, const std::string& state_dir);
+  // Starts a launcher that outlives us and listens at `socket_path`; returns when it does. It ends by shutdown(), or
+  // when it has neither sandboxes nor clients for a minute.
+  static Result<LauncherClient> start_detached(const std::string& launcher_path, const std::string& state_dir,
+                                               const std::string& socket_path);
+
+  Result<LiveSandbox> launch(const LaunchRequest& request);
+  Result<> kill(const std::string& id, EndReason cause);   // the whole cgroup; returns before it is gone, the exit record follows
+  Result<> signal(const std::string& id, int signal);      // to the command, through init
+  Result<> freeze(const std::string& id);
+  Result<> thaw(const std::string& id);
+  Result<std::vector<LiveSandbox>> list();                 // living, and ended ones whose record nobody acknowledged
+  Result<> acknowledge(const std::string& id);             // the record is journaled: the launcher may forget it
+  Result<std::uint32_t> acquire_range();                   // first uid of 65,536; ours until released or the launcher ends
+  Result<> adopt_range(std::uint32_t base);                // the same for a range named by an earlier journal
+  Result<> release_range(std::uint32_t base);
+  Result<std::string> mount_workspace(const WorkspaceMount& mount);  // path, valid as a bind source in plans only
+  Result<> unmount_workspace(const std::string& name);
+  // Runs a further command inside a living sandbox (same namespaces, cgroup, filter, identity) on the given stdio; its
+  // exit arrives as an exit record with id `exec_id`.
+  Result<> exec(const std::string& id, const std::string& exec_id, const std::vector<std::string>& argv,
+                const std::map<std::string, std::string>& environment, const std::string& cwd, int stdin_fd, int stdout_fd,
+                int stderr_fd);
+  Result<> shutdown();                                     // kills what lives, removes its cgroups, ends
+
+  // Blocks until a sandbox ends. For an event loop: wait until fd() is readable, then call poll_exits().
+  Result<ExitRecord> next_exit();
+  int fd() const { return channel_.fd(); }
+  Result<std::vector<ExitRecord>> poll_exits();            // what has arrived, without blocking; an error if the launcher is gone
+
+ private:
+  Result<Message> call(std::string request, const std::vector<int>& fds = {});
+  Channel channel_;
+  std::uint64_t serial_ = 0;
+  std::deque<ExitRecord> exits_;
+};
+
+}  // namespace bulkhead

@@ -1,0 +1,110 @@
+// The plan: an ordered, printable, comparable list of the kernel operations that make one sandbox, each knowing the
+// policy line that asked for it. Compiling is pure; the launcher executes it in this order and in no other way.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sandbox/base/result.h"
+#include "sandbox/host/host_facts.h"
+#include "sandbox/spec/spec.h"
+
+namespace bulkhead {
+
+enum class Step : std::uint8_t {
+  // by the launcher, before the clone
+  create_cgroup,      // target: node below the launcher's root node
+  limit_cgroup,       // target: memory, swap, cpu, pids; number
+  limit_wall,         // number: milliseconds
+  limit_cpu_time,     // number: milliseconds
+  user_namespace,     // number: first host uid of the range; flags bit 0: uid 0 inside
+  host_identity,      // number: uid, text: "gid,group,group…"
+  new_namespaces,     // text: "mount pid ipc uts net"
+  // by the child, in its new namespaces
+  cgroup_namespace,
+  session_keyring,
+  loopback,           // bring lo up
+  hostname,           // text
+  root_tmpfs,         // a tmpfs that becomes /
+  root_bind,          // text: host directory that becomes /
+  directory,          // target; number: mode
+  bind,               // target, text: host path; flags: MountFlag. A symbolic link as source is made again, not followed
+  tmpfs,              // target; number: bytes, inodes; flags; mode
+  file,               // target, text: content; number: mode
+  symlink,            // target, text
+  proc,               // target
+  devpts,             // target
+  mask,               // target: an empty file or directory over it; absent is fine
+  read_only,          // target: a read-only bind of itself; absent is fine
+  seal_root,          // root tmpfs becomes read-only
+  pivot,
+  working_directory,  // target
+  rlimit,             // target: name; number
+  enter_user_namespace,
+  bounding_set,       // text: kept capabilities, comma separated numbers
+  identity,           // number: uid inside (gid the same)
+  capabilities,       // text: kept
+  no_new_privs,
+  seccomp,            // text: profile name
+  exec_init,
+};
+std::string_view name(Step step);
+
+enum MountFlag : std::uint32_t { kReadOnly = 1, kNoExec = 2, kOptional = 4, kDevice = 8, kSandboxOwned = 16 };
+
+struct Operation {
+  Step step{};
+  std::string target;
+  std::string text;
+  std::uint64_t number = 0;
+  std::uint64_t inodes = 0;
+  std::uint32_t flags = 0;
+  std::uint32_t mode = 0;
+  Origin origin;
+  bool operator==(const Operation&) const = default;
+};
+
+struct CommandSpec {
+  std::vector<std::string> argv;                   // argv[0] is looked up in the environment's PATH, inside
+  std::map<std::string, std::string> environment;  // complete
+  SandboxPath directory;
+};
+
+// What the caller adds to a policy: where the sandbox stands and what of ours is mounted into it.
+struct Placement {
+  std::string cgroup;                        // node below the launcher's root node: "run/agent/agent"; safe path components
+  std::uint32_t range_base = 0;              // own uid range, unless host_uid is used
+  bool use_host_identity = false;            // needs the policy's host-identity
+  std::uint32_t host_uid = 0, host_gid = 0;
+  std::vector<std::uint32_t> host_groups;
+  std::vector<MountSpec> mounts;             // ours: workspace, home, inputs, reports; origin says which
+};
+
+struct LaunchPlan {
+  std::vector<Operation> operations;
+  CommandSpec command;
+  std::uint64_t output_bytes = 0;
+  std::vector<sock_filter> seccomp;          // empty: none
+  std::vector<sock_filter> terminal_guard;   // empty: none
+};
+
+// Refuses what the host cannot do, with the missing feature named; changes nothing.
+Result<LaunchPlan> compile_plan(const SandboxSpec& spec, const CommandSpec& command, const Placement& placement,
+                                const HostFacts& host);
+
+// The environment of a command: what `pass` lets through of `caller`, then `set`, then `extra`.
+std::map<std::string, std::string> compose_environment(const SandboxSpec& spec, const std::map<std::string, std::string>& caller,
+                                                       const std::map<std::string, std::string>& extra);
+
+nlohmann::json to_json(const LaunchPlan& plan);          // for people and programs: `sandbox plan --json`
+std::string render(const LaunchPlan& plan);              // one operation a line, with its origin
+
+// The launcher's wire form (complete, not for people).
+std::string encode(const LaunchPlan& plan);
+Result<LaunchPlan> decode(std::string_view bytes);
+
+}  // namespace bulkhead
