@@ -43,7 +43,7 @@ std::optional<Decimal> take_decimal(std::string_view& text) {
 
 // Whether number * unit is past `max`. Asked first, it also keeps the product in whole() inside 128 bits.
 bool exceeds(const Decimal& number, std::uint64_t unit, std::uint64_t max) {
-  return number.value / number.scale > max / unit;
+  return number.value / number.scale > max / unit || number.value * unit > Wide{max} * number.scale;
 }
 
 // number * unit as a whole count, or nothing when a fraction is left.
@@ -109,7 +109,6 @@ Result<std::uint32_t> parse_cpu_milli(std::string_view text) {
   if (exceeds(*number, unit, kMaxCpuMilli)) return refuse("is more than 1000 CPUs");
   const auto milli = whole(*number, unit);
   if (!milli) return refuse("is finer than a thousandth of a CPU");
-  if (*milli > kMaxCpuMilli) return refuse("is more than 1000 CPUs");
   return static_cast<std::uint32_t>(*milli);
 }
 
