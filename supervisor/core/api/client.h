@@ -35,6 +35,7 @@ class ControlClient {
   Result<std::optional<Reply>> read(int flags);
   Fd socket_;
   std::string buffer_;
+  std::size_t searched_ = 0;  // of buffer_, without finding a newline
 };
 
 }  // namespace bulkhead

@@ -15,6 +15,7 @@
 
 #include "sandbox/base/result.h"
 #include "sandbox/sys/fd.h"
+#include "supervisor/core/api/descriptors.h"
 #include "supervisor/core/api/messages.h"
 
 namespace boost::asio {
@@ -23,7 +24,6 @@ class io_context;
 
 namespace bulkhead {
 
-inline constexpr std::size_t kMaxDescriptors = 4;
 inline constexpr std::size_t kMaxUnsent = std::size_t{16} << 20;
 
 struct PeerCredentials {
@@ -56,9 +56,10 @@ class ControlHandler {
 class ControlServer {
  public:
   // Binds and listens at `path` with mode 0600, replacing a stale socket there: the caller holds the lock on the state
-  // directory, so nobody else serves it. The handler outlives the server.
+  // directory, so nobody else serves it. The handler and the io_context outlive the server. `served_uid` is who may
+  // connect: root, except in tests.
   static Result<std::unique_ptr<ControlServer>> listen(boost::asio::io_context& io, const std::string& path,
-                                                       ControlHandler& handler);
+                                                       ControlHandler& handler, uid_t served_uid = 0);
   virtual ~ControlServer() = default;
   // Takes no more connections, removes the socket and closes every connection after its queue is written.
   virtual void stop() = 0;
