@@ -70,8 +70,7 @@ TEST(ControlMessages, EveryReplySurvivesTheWire) {
 
 TEST(ControlMessages, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(refusal(R"({"verb":"reboot"})"),
-            "read message: unknown verb 'reboot', expected \"run\", \"cancel\", \"kill\", \"status\", \"shell\" or "
-            "\"subscribe\"");
+            "read message: unknown verb 'reboot', expected 'run', 'cancel', 'kill', 'status', 'shell' or 'subscribe'");
   EXPECT_EQ(refusal(R"({"verb":"cancel","run":"r","force":true})"), "read message cancel: unknown key 'force'");
   EXPECT_EQ(refusal(R"({"verb":"cancel","run":"r","rnu":"r"})"),
             "read message cancel: unknown key 'rnu' | did you mean 'run'?");
