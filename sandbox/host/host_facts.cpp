@@ -1,0 +1,114 @@
+#include "sandbox/host/host_facts.h"
+
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <set>
+#include <sstream>
+
+#include "sandbox/base/text.h"
+#include "sandbox/sys/files.h"
+
+namespace bulkhead {
+namespace {
+
+struct CgroupMounts {
+  std::string v2;                         // mount point of the cgroup2 file system
+  std::map<std::string, std::string> v1;  // controller -> mount point
+};
+
+// proc_pid_mountinfo(5): "… mountpoint opts … - fstype source superopts"
+CgroupMounts read_mounts(const std::string& mountinfo) {
+  CgroupMounts mounts;
+  std::istringstream lines(mountinfo);
+  for (std::string line; std::getline(lines, line);) {
+    const auto fields = split(line, ' ');
+    std::size_t dash = 0;
+    while (dash < fields.size() && fields[dash] != "-") ++dash;
+    if (fields.size() < 5 || dash + 3 >= fields.size() + 0 || dash + 1 >= fields.size()) continue;
+    const std::string& type = fields[dash + 1];
+    if (type == "cgroup2" && mounts.v2.empty()) mounts.v2 = fields[4];
+    if (type == "cgroup")
+      for (const auto& option : split(fields.back(), ',')) mounts.v1.try_emplace(option, fields[4]);
+  }
+  return mounts;
+}
+
+// cgroups(7): "9:name=systemd:/path", "0::/path"
+std::map<std::string, std::string> read_own_cgroups(const std::string& text) {
+  std::map<std::string, std::string> own;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const auto first = line.find(':');
+    const auto second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string path = line.substr(second + 1);
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    if (controllers.empty()) own[""] = path;
+    for (const auto& controller : split(controllers, ',')) own[controller] = path;
+  }
+  return own;
+}
+
+bool has_word(const std::string& text, std::string_view word) {
+  std::istringstream words(text);
+  for (std::string w; words >> w;)
+    if (w == word) return true;
+  return false;
+}
+
+// On the v2 tree our root node stands directly below the mount: a node with processes cannot have children with
+// controllers ("no internal processes", cgroup-v2.rst), so the caller's own session is no place for it.
+CgroupLayout find_layout(const std::string& mountinfo, const std::string& own_text) {
+  const CgroupMounts mounts = read_mounts(mountinfo);
+  const auto own = read_own_cgroups(own_text);
+  CgroupLayout layout;
+  if (mounts.v2.empty()) {
+    layout.reason = "no cgroup2 file system is mounted; mount one (mount -t cgroup2 none /sys/fs/cgroup/unified)";
+    return layout;
+  }
+  layout.v2_parent = mounts.v2;
+  const std::string available = read_file(mounts.v2 + "/cgroup.controllers").value_or("");
+  if (has_word(available, "memory") && has_word(available, "pids") && has_word(available, "cpu")) {
+    layout.mode = CgroupMode::v2;
+    return layout;
+  }
+  for (const char* controller : {"memory", "cpu", "cpuacct", "pids"}) {
+    const auto mount = mounts.v1.find(controller);
+    if (mount == mounts.v1.end()) {
+      layout.reason = std::string("the ") + controller + " controller is on neither the v2 tree nor a v1 hierarchy";
+      return layout;
+    }
+    // Below our own node, so that a limit somebody put on us holds for all that we start.
+    const auto path = own.find(controller);
+    std::string directory = mount->second;
+    if (path != own.end() && path->second != "/" && exists(directory + path->second)) directory += path->second;
+    layout.v1[controller] = directory;
+  }
+  layout.mode = CgroupMode::hybrid;
+  return layout;
+}
+
+}  // namespace
+
+Result<HostFacts> probe_host() {
+  HostFacts facts;
+  utsname uts{};
+  if (::uname(&uts) != 0) return errno_error("uname");
+  facts.kernel = uts.release;
+  BULKHEAD_ASSIGN(const std::string mountinfo, read_file("/proc/self/mountinfo"));
+  BULKHEAD_ASSIGN(const std::string own, read_file("/proc/self/cgroup"));
+  facts.cgroups = find_layout(mountinfo, own);
+  if (const auto last = read_file("/proc/sys/kernel/cap_last_cap"))
+    std::from_chars(last->data(), last->data() + last->size(), facts.last_capability);
+  for (const char* device : {"null", "zero", "full", "random", "urandom", "tty"}) {
+    struct stat st{};
+    const std::string path = std::string("/dev/") + device;
+    if (::stat(path.c_str(), &st) == 0 && S_ISCHR(st.st_mode)) facts.device_nodes.emplace_back(device);
+  }
+  return facts;
+}
+
+}  // namespace bulkhead

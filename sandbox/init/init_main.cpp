@@ -1,0 +1,197 @@
+// bulkhead-init: pid 1 inside every sandbox. Starts the command in a session of its own, reaps what is left to it, copies
+// captured output up to a bound, and leaves an exit record on a host-only descriptor. It runs under the same filter,
+// limits and identity as the command, is not dumpable, and its end ends the pid namespace and all in it.
+//
+// Static, without the C++ runtime's help: no allocation, no exceptions, no iostreams.
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <initializer_list>
+
+#include "sandbox/init/init_protocol.h"
+
+using bulkhead::InitOutcome;
+using bulkhead::InitRecord;
+
+namespace {
+
+struct Capture {
+  int from = -1;  // read end of the command's pipe
+  int to = -1;    // bounded file
+  unsigned long long left = 0;
+  unsigned long long dropped = 0;
+};
+
+char buffer[65536];
+
+[[noreturn]] void finish(InitRecord& record, int status) {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  record.magic = bulkhead::kInitRecordMagic;
+  record.ended_unix_ms = now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+  // Nobody is left to tell if this fails; the launcher still sees our exit status.
+  const ssize_t written = write(bulkhead::kInitRecordFd, &record, sizeof record);
+  _exit(written == static_cast<ssize_t>(sizeof record) ? status : 125);
+}
+
+// Copies what has arrived. Beyond the bound the output is read and dropped, so that the command never blocks on it.
+// Returns false at the end of the stream.
+bool pump(Capture& capture) {
+  for (;;) {
+    const ssize_t n = read(capture.from, buffer, sizeof buffer);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno == EAGAIN;
+    if (n == 0) return false;
+    unsigned long long keep = static_cast<unsigned long long>(n);
+    if (keep > capture.left) keep = capture.left;
+    unsigned long long done = 0;
+    while (done < keep) {
+      const ssize_t m = write(capture.to, buffer + done, keep - done);
+      if (m < 0 && errno == EINTR) continue;
+      if (m <= 0) break;  // disk full: counted as dropped
+      done += static_cast<unsigned long long>(m);
+    }
+    capture.left -= done;
+    capture.dropped += static_cast<unsigned long long>(n) - done;
+  }
+}
+
+bool open_capture(Capture& capture, int to, unsigned long long limit, int& write_end) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return false;
+  if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return false;
+  capture = {.from = ends[0], .to = to, .left = limit, .dropped = 0};
+  write_end = ends[1];
+  return true;
+}
+
+[[noreturn]] void run_command(char** argv, int out, int err, int report) {
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  setsid();  // no controlling terminal: nothing to push input into
+  if (out >= 0 && (dup2(out, 1) < 0 || dup2(err, 2) < 0)) {
+    const int code = errno;
+    if (write(report, &code, sizeof code) != sizeof code) _exit(126);
+    _exit(126);
+  }
+  execvp(argv[0], argv);
+  const int code = errno;
+  if (write(report, &code, sizeof code) != sizeof code) _exit(127);
+  _exit(127);
+}
+
+int be_pid_one(char** argv, bool capture_output, unsigned long long limit) {
+  InitRecord record{};
+  const auto fail_setup = [&] {
+    record.outcome = InitOutcome::setup_failed;
+    record.value = errno;
+    finish(record, 125);
+  };
+  // init's own descriptors end at the command's exec.
+  for (const int fd : {bulkhead::kInitRecordFd, bulkhead::kInitStdoutFd, bulkhead::kInitStderrFd})
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 && (fd == bulkhead::kInitRecordFd || capture_output)) fail_setup();
+
+  Capture out, err;
+  int out_end = -1, err_end = -1;
+  if (capture_output && (!open_capture(out, bulkhead::kInitStdoutFd, limit, out_end) ||
+                         !open_capture(err, bulkhead::kInitStderrFd, limit, err_end)))
+    fail_setup();
+
+  sigset_t watched;
+  sigemptyset(&watched);
+  for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH}) sigaddset(&watched, signal);
+  if (sigprocmask(SIG_SETMASK, &watched, nullptr) != 0) fail_setup();
+  const int signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (signals < 0) fail_setup();
+  int report[2];
+  if (pipe2(report, O_CLOEXEC) != 0) fail_setup();
+
+  const pid_t command = fork();
+  if (command < 0) fail_setup();
+  if (command == 0) run_command(argv, out_end, err_end, report[1]);
+  close(report[1]);
+  if (out_end >= 0) close(out_end);
+  if (err_end >= 0) close(err_end);
+  // The command holds our stdin; that we keep none of the pipes lets its peers see their end.
+  close(0);
+  if (capture_output) {
+    close(1);
+    close(2);
+  }
+
+  int exec_errno = 0;
+  ssize_t n = 0;
+  do n = read(report[0], &exec_errno, sizeof exec_errno);
+  while (n < 0 && errno == EINTR);
+  close(report[0]);
+
+  int status = 0;
+  bool ended = false;
+  while (!ended) {
+    pollfd fds[3] = {{signals, POLLIN, 0}, {out.from, POLLIN, 0}, {err.from, POLLIN, 0}};
+    if (ppoll(fds, 3, nullptr, nullptr) < 0 && errno != EINTR) fail_setup();
+    for (Capture* capture : {&out, &err})
+      if (capture->from >= 0 && !pump(*capture)) {
+        close(capture->from);
+        capture->from = -1;
+      }
+    signalfd_siginfo info;
+    while (read(signals, &info, sizeof info) == static_cast<ssize_t>(sizeof info))
+      if (info.ssi_signo != SIGCHLD) kill(command, static_cast<int>(info.ssi_signo));
+    for (;;) {
+      int one = 0;
+      const pid_t pid = waitpid(-1, &one, WNOHANG);
+      if (pid <= 0) break;
+      if (pid == command) {
+        status = one;
+        ended = true;
+      }
+    }
+  }
+  for (Capture* capture : {&out, &err})
+    if (capture->from >= 0) pump(*capture);
+  record.stdout_dropped = out.dropped;
+  record.stderr_dropped = err.dropped;
+  if (n == static_cast<ssize_t>(sizeof exec_errno)) {
+    record.outcome = InitOutcome::exec_failed;
+    record.value = exec_errno;
+    finish(record, exec_errno == ENOENT ? 127 : 126);
+  }
+  if (WIFSIGNALED(status)) {
+    record.outcome = InitOutcome::signalled;
+    record.value = WTERMSIG(status);
+    finish(record, 128 + WTERMSIG(status));
+  }
+  record.outcome = InitOutcome::exited;
+  record.value = WEXITSTATUS(status);
+  finish(record, WEXITSTATUS(status));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 4) return 125;
+  if (prctl(PR_SET_DUMPABLE, 0) != 0) return 125;
+  const char* mode = argv[1];
+  if (strchr(mode, 'd') != nullptr && prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return 125;
+  if (strchr(mode, 'x') != nullptr) {
+    // A session of its own; a terminal given as stdin becomes its controlling one. Without one this fails, and is fine.
+    setsid();
+    if (isatty(0)) ioctl(0, TIOCSCTTY, 0);
+    // The command becomes dumpable again at its exec.
+    execvp(argv[3], argv + 3);
+    return errno == ENOENT ? 127 : 126;
+  }
+  return be_pid_one(argv + 3, strchr(mode, 'c') != nullptr, strtoull(argv[2], nullptr, 10));
+}

@@ -1,0 +1,229 @@
+#include "sandbox/launch/cgroup.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+#include <set>
+#include <sstream>
+
+#include "sandbox/base/text.h"
+#include "sandbox/sys/files.h"
+
+namespace bulkhead {
+namespace {
+
+std::uint64_t number_in(const std::string& text, std::string_view key) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const auto blank = line.find(' ');
+    const std::string_view first = std::string_view(line).substr(0, blank);
+    if (!key.empty() && first != key) continue;
+    const std::string_view value = key.empty() ? first : std::string_view(line).substr(blank + 1);
+    std::uint64_t number = 0;
+    if (std::from_chars(value.data(), value.data() + value.size(), number).ec == std::errc{}) return number;
+  }
+  return 0;
+}
+
+std::uint64_t read_number(const std::string& path, std::string_view key = {}) {
+  const auto text = read_file(path, 1 << 16);
+  return text ? number_in(*text, key) : 0;
+}
+
+// Where nodes are made: on hybrid hosts each v1 hierarchy once (cpu and cpuacct are often one), and the v2 tree.
+std::vector<std::string> parents(const CgroupLayout& layout) {
+  std::set<std::string> distinct{layout.v2_parent};
+  for (const auto& [controller, directory] : layout.v1) distinct.insert(directory);
+  return {distinct.begin(), distinct.end()};
+}
+
+Result<> enable_controllers(const std::string& directory) {
+  const auto enabled = read_file(directory + "/cgroup.subtree_control").value_or("");
+  std::string wanted;
+  for (const char* controller : {"cpu", "memory", "pids"})
+    if (enabled.find(controller) == std::string::npos) wanted += std::string(wanted.empty() ? "+" : " +") + controller;
+  if (wanted.empty()) return {};
+  auto written = write_kernel_file(directory + "/cgroup.subtree_control", wanted);
+  if (!written && written.error().code == EBUSY)
+    written.error().hint = "processes live in " + directory + " itself; delegate an empty cgroup to Bulkhead";
+  return written;
+}
+
+void remove_upwards(const std::string& parent, const std::string& root, std::string node) {
+  for (;;) {
+    const std::string path = parent + "/" + root + (node.empty() ? "" : "/" + node);
+    if (::rmdir(path.c_str()) != 0 && errno != ENOENT) return;  // not empty: somebody else's
+    if (node.empty()) return;
+    const auto slash = node.rfind('/');
+    node = slash == std::string::npos ? "" : node.substr(0, slash);
+  }
+}
+
+// Depth first; `leaf_first` sees children before parents.
+void walk(const std::string& directory, const std::function<void(const std::string&)>& leaf_first) {
+  const auto names = list_directory(directory);
+  if (!names) return;
+  for (const auto& child : *names) {
+    struct stat st{};
+    const std::string path = directory + "/" + child;
+    if (::lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) walk(path, leaf_first);
+  }
+  leaf_first(directory);
+}
+
+}  // namespace
+
+std::string cgroup_root_name(const std::string& state_dir) {
+  std::uint64_t hash = 1469598103934665603ULL;  // FNV-1a
+  for (const unsigned char c : state_dir) hash = (hash ^ c) * 1099511628211ULL;
+  char text[17];
+  constexpr char digits[] = "0123456789abcdef";
+  for (int i = 0; i < 16; ++i) text[i] = digits[(hash >> (60 - 4 * i)) & 15];
+  return "bulkhead-" + std::string(text, 12);
+}
+
+Result<Cgroup> Cgroup::create(const CgroupLayout& layout, const std::string& root, const std::string& node) {
+  for (const std::string& parent : parents(layout)) {
+    std::string path = parent;
+    const bool v2_limits = layout.mode == CgroupMode::v2;
+    if (v2_limits) BULKHEAD_TRY(enable_controllers(path));
+    const auto parts = split(root + "/" + node, '/');
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      path += "/" + parts[i];
+      if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) return errno_error("create cgroup", path);
+      if (v2_limits && i + 1 < parts.size()) BULKHEAD_TRY(enable_controllers(path));
+    }
+  }
+  return open(layout, root, node);
+}
+
+Result<Cgroup> Cgroup::open(const CgroupLayout& layout, const std::string& root, const std::string& node) {
+  Cgroup cgroup;
+  cgroup.layout_ = layout;
+  cgroup.root_ = root;
+  cgroup.node_ = node;
+  BULKHEAD_ASSIGN(cgroup.v2_, open_file(cgroup.directory(""), O_RDONLY | O_DIRECTORY));
+  std::set<std::string> seen;
+  for (const auto& [controller, directory] : layout.v1)
+    if (seen.insert(directory).second) {
+      BULKHEAD_ASSIGN(Fd tasks, open_file(cgroup.directory(controller) + "/tasks", O_WRONLY));
+      cgroup.v1_tasks_.push_back(std::move(tasks));
+    }
+  return cgroup;
+}
+
+std::string Cgroup::directory(const std::string& controller) const {
+  const auto v1 = layout_.v1.find(controller);
+  return (v1 == layout_.v1.end() ? layout_.v2_parent : v1->second) + "/" + root_ + "/" + node_;
+}
+
+Result<> Cgroup::limit(const std::string& what, std::uint64_t number) {
+  const bool v1 = layout_.mode == CgroupMode::hybrid;
+  const std::string text = std::to_string(number);
+  if (what == "memory") {
+    if (v1) return write_kernel_file(directory("memory") + "/memory.limit_in_bytes", text);
+    BULKHEAD_TRY(write_kernel_file(directory("") + "/memory.max", text));
+    return write_kernel_file(directory("") + "/memory.oom.group", "1");  // on the leaf: the whole agent or nothing
+  }
+  if (what == "swap") {
+    if (!v1) {
+      const std::string path = directory("") + "/memory.swap.max";
+      return exists(path) ? write_kernel_file(path, text) : Result<>{};  // no swap accounting, and then no swap either
+    }
+    const std::string path = directory("memory") + "/memory.memsw.limit_in_bytes";
+    if (!exists(path)) return {};
+    const std::uint64_t memory = read_number(directory("memory") + "/memory.limit_in_bytes");
+    return write_kernel_file(path, std::to_string(memory + number));
+  }
+  if (what == "cpu") {
+    constexpr std::uint64_t kPeriodUs = 100000;
+    const std::string quota = std::to_string(number * kPeriodUs / 1000);
+    if (!v1) return write_kernel_file(directory("") + "/cpu.max", quota + " " + std::to_string(kPeriodUs));
+    BULKHEAD_TRY(write_kernel_file(directory("cpu") + "/cpu.cfs_period_us", std::to_string(kPeriodUs)));
+    return write_kernel_file(directory("cpu") + "/cpu.cfs_quota_us", quota);
+  }
+  if (what == "pids") return write_kernel_file(directory(v1 ? "pids" : "") + "/pids.max", text);
+  return fail("limit cgroup", what, "not a known limit");
+}
+
+CgroupUsage Cgroup::usage() const {
+  CgroupUsage usage;
+  if (layout_.mode == CgroupMode::hybrid) {
+    usage.cpu_us = read_number(directory("cpuacct") + "/cpuacct.usage") / 1000;
+    usage.memory_current = read_number(directory("memory") + "/memory.usage_in_bytes");
+    usage.memory_peak = read_number(directory("memory") + "/memory.max_usage_in_bytes");
+    usage.oom_kills = read_number(directory("memory") + "/memory.oom_control", "oom_kill");
+    usage.pids_refusals = read_number(directory("pids") + "/pids.events", "max");
+    return usage;
+  }
+  const std::string path = directory("");
+  usage.cpu_us = read_number(path + "/cpu.stat", "usage_usec");
+  usage.memory_current = read_number(path + "/memory.current");
+  usage.memory_peak = read_number(path + "/memory.peak");
+  usage.oom_kills = read_number(path + "/memory.events", "oom_kill");
+  usage.pids_refusals = read_number(path + "/pids.events", "max");
+  return usage;
+}
+
+Result<> Cgroup::kill() const { return write_kernel_file(directory("") + "/cgroup.kill", "1"); }
+
+Result<> Cgroup::set_frozen(bool frozen) const {
+  return write_kernel_file(directory("") + "/cgroup.freeze", frozen ? "1" : "0");
+}
+
+bool Cgroup::populated() const { return read_number(directory("") + "/cgroup.events", "populated") != 0; }
+
+Result<> Cgroup::remove() {
+  v2_.reset();
+  v1_tasks_.clear();
+  for (const std::string& parent : parents(layout_)) {
+    const std::string path = parent + "/" + root_ + "/" + node_;
+    if (::rmdir(path.c_str()) != 0 && errno != ENOENT) return errno_error("remove cgroup", path);
+    const auto slash = node_.rfind('/');
+    remove_upwards(parent, root_, slash == std::string::npos ? "" : node_.substr(0, slash));
+  }
+  return {};
+}
+
+Result<> remove_cgroup_root(const CgroupLayout& layout, const std::string& root) {
+  Result<> result;
+  for (const std::string& parent : parents(layout))
+    walk(parent + "/" + root, [&](const std::string& path) {
+      if (::rmdir(path.c_str()) != 0 && errno != ENOENT && result) result = errno_error("remove cgroup", path);
+    });
+  return result;
+}
+
+std::vector<std::string> list_cgroup_roots(const CgroupLayout& layout) {
+  std::set<std::string> roots;
+  for (const std::string& parent : parents(layout)) {
+    const auto names = list_directory(parent);
+    if (!names) continue;
+    for (const auto& child : *names)
+      if (child.starts_with("bulkhead-")) roots.insert(child);
+  }
+  return {roots.begin(), roots.end()};
+}
+
+Result<> kill_cgroup_root(const CgroupLayout& layout, const std::string& root) {
+  const std::string path = layout.v2_parent + "/" + root;
+  if (!exists(path)) return {};
+  return write_kernel_file(path + "/cgroup.kill", "1");
+}
+
+std::vector<int> cgroup_root_processes(const CgroupLayout& layout, const std::string& root) {
+  std::set<int> pids;
+  for (const std::string& parent : parents(layout))
+    walk(parent + "/" + root, [&](const std::string& path) {
+      std::istringstream lines(read_file(path + "/cgroup.procs").value_or(""));
+      for (int pid = 0; lines >> pid;) pids.insert(pid);
+    });
+  return {pids.begin(), pids.end()};
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,64 @@
+// The cgroup of one sandbox, on pure cgroup v2 and on hybrid hosts (limits on v1 hierarchies, kill, freeze and
+// population on the v2 tree). Kernel docs: admin-guide/cgroup-v2.rst, admin-guide/cgroup-v1/.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "sandbox/base/result.h"
+#include "sandbox/host/host_facts.h"
+#include "sandbox/sys/fd.h"
+
+namespace bulkhead {
+
+struct CgroupUsage {
+  std::uint64_t cpu_us = 0;
+  std::uint64_t memory_current = 0;
+  std::uint64_t memory_peak = 0;    // 0 where the kernel does not tell (memory.peak is from 5.19)
+  std::uint64_t oom_kills = 0;
+  std::uint64_t pids_refusals = 0;  // forks refused by pids.max
+};
+
+// Names the root node of a state directory: two state directories never share one. Private launchers use their pid.
+std::string cgroup_root_name(const std::string& state_dir);
+
+class Cgroup {
+ public:
+  // Makes `node` ("run/agent/agent", safe path components) below the root node `root`, with its parents, empty.
+  static Result<Cgroup> create(const CgroupLayout& layout, const std::string& root, const std::string& node);
+  // The same object for a node that exists already.
+  static Result<Cgroup> open(const CgroupLayout& layout, const std::string& root, const std::string& node);
+
+  Result<> limit(const std::string& what, std::uint64_t number);  // memory, swap: bytes; cpu: milli; pids
+  int v2_fd() const { return v2_.get(); }                         // for CLONE_INTO_CGROUP
+  const std::vector<Fd>& v1_tasks() const { return v1_tasks_; }   // a thread joins by writing "0"
+  const std::string& node() const { return node_; }
+
+  CgroupUsage usage() const;
+  Result<> kill() const;                 // cgroup.kill: every process, also ones being forked
+  Result<> set_frozen(bool frozen) const;
+  bool populated() const;
+  // Postcondition on success: no process of it lives and the node is gone, and every parent that became empty too.
+  // EBUSY while processes are still being reaped: try again.
+  Result<> remove();
+
+ private:
+  std::string directory(const std::string& controller) const;
+  CgroupLayout layout_;
+  std::string root_, node_;
+  Fd v2_;
+  std::vector<Fd> v1_tasks_;
+};
+
+// Every node below `root` and `root` itself, where no process lives in them; what could not be removed is the error.
+Result<> remove_cgroup_root(const CgroupLayout& layout, const std::string& root);
+// The root nodes of Bulkhead on this host: names below the layout's parents that start with "bulkhead-".
+std::vector<std::string> list_cgroup_roots(const CgroupLayout& layout);
+// Kills everything below `root` (cgroup.kill on the v2 tree).
+Result<> kill_cgroup_root(const CgroupLayout& layout, const std::string& root);
+// Processes living below `root`.
+std::vector<int> cgroup_root_processes(const CgroupLayout& layout, const std::string& root);
+
+}  // namespace bulkhead

@@ -1,0 +1,70 @@
+// What happens between clone and exec. The child shares the launcher's memory (CLONE_VM | CLONE_VFORK) and the launcher
+// waits: arguments are plain and prepared beforehand, nothing allocates, nothing locks, one translation unit.
+#pragma once
+
+#include <linux/filter.h>
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "sandbox/plan/plan.h"
+
+namespace bulkhead {
+
+struct ChildOperation {
+  Step step{};
+  const char* target = nullptr;  // full path inside
+  const char* parent = nullptr;  // target's directory, relative to the root ("." for the root itself)
+  const char* leaf = nullptr;    // target's last component
+  const char* text = nullptr;
+  std::uint64_t number = 0;
+  std::uint64_t inodes = 0;
+  std::uint32_t flags = 0;
+  std::uint32_t mode = 0;
+};
+
+struct DescriptorMove {
+  int from = -1;  // at or above kFirstPrivateFd
+  int to = -1;
+};
+inline constexpr int kFirstPrivateFd = 64;
+
+struct ChildContext {
+  const ChildOperation* operations = nullptr;
+  std::size_t count = 0;
+  const int* v1_tasks = nullptr;  // descriptors of `tasks` files to join
+  std::size_t v1_count = 0;
+  int join_pidfd = -1;            // a further command: enter this process's namespaces instead of having new ones
+  int join_namespaces = 0;
+  int user_namespace = -1;
+  uid_t owner_uid = 0;            // host uid and gid of what the sandbox owns (tmpfs)
+  uid_t uid = 0;                  // to become, as seen from the user namespace it is in by then
+  gid_t gid = 0;
+  const gid_t* groups = nullptr;
+  std::size_t group_count = 0;
+  std::uint64_t kept_capabilities = 0;
+  int last_capability = 40;
+  sock_fprog guard{};
+  sock_fprog filter{};
+  int init_fd = -1;
+  const DescriptorMove* moves = nullptr;
+  std::size_t move_count = 0;
+  char* const* argv = nullptr;
+  char* const* environment = nullptr;
+
+  // The answer, read by the launcher after the child has gone on or died.
+  volatile int failed_errno = 0;
+  volatile std::size_t failed_at = 0;  // index into operations; `count` where it was none of them
+  const char* volatile failed_what = nullptr;
+};
+
+// Clones with `clone_flags` (CLONE_NEW…; into the cgroup v2 directory `cgroup_fd`, if ≥ 0) and runs the operations in the
+// child. Returns the child's pid and its pidfd, or -1 with errno. Returns when the child has executed init or died.
+pid_t clone_child(ChildContext& context, std::uint64_t clone_flags, int cgroup_fd, int& pidfd);
+
+// A child that enters `context.join_pidfd`'s namespaces first and is then cloned again, so that it stands inside the pid
+// namespace; it becomes the launcher's child too (CLONE_PARENT).
+pid_t clone_into(ChildContext& context, int cgroup_fd, int& pidfd);
+
+}  // namespace bulkhead

@@ -1,0 +1,91 @@
+#include "sandbox/launch/exit_record.h"
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+namespace bulkhead {
+namespace {
+constexpr std::array kReasons{
+    std::pair{EndReason::exited, std::string_view("exited")},
+    std::pair{EndReason::signalled, std::string_view("signalled")},
+    std::pair{EndReason::out_of_memory, std::string_view("out_of_memory")},
+    std::pair{EndReason::pids_exhausted, std::string_view("pids_exhausted")},
+    std::pair{EndReason::wall_time, std::string_view("wall_time")},
+    std::pair{EndReason::cpu_time, std::string_view("cpu_time")},
+    std::pair{EndReason::idle, std::string_view("idle")},
+    std::pair{EndReason::killed_by_request, std::string_view("killed_by_request")},
+    std::pair{EndReason::fault_injected, std::string_view("fault_injected")},
+    std::pair{EndReason::seccomp, std::string_view("seccomp")},
+    std::pair{EndReason::setup_failed, std::string_view("setup_failed")},
+    std::pair{EndReason::lost, std::string_view("lost")},
+};
+}  // namespace
+
+std::string_view name(EndReason reason) {
+  for (const auto& [value, word] : kReasons)
+    if (value == reason) return word;
+  return "lost";
+}
+
+Result<EndReason> parse_end_reason(std::string_view word) {
+  for (const auto& [value, known] : kReasons)
+    if (known == word) return value;
+  return fail("parse end reason", std::string(word), "not a known reason");
+}
+
+void to_json(nlohmann::json& json, const ExitRecord& r) {
+  json = {{"id", r.id},
+          {"reason", name(r.reason)},
+          {"exit_code", r.exit_code},
+          {"signal", r.signal},
+          {"step", r.step},
+          {"step_errno", r.step_errno},
+          {"detail", r.detail},
+          {"origin", r.origin},
+          {"wall_ms", r.wall_ms},
+          {"cpu_ms", r.cpu_ms},
+          {"peak_memory", r.peak_memory},
+          {"oom_kills", r.oom_kills},
+          {"pids_refusals", r.pids_refusals},
+          {"stdout_dropped", r.stdout_dropped},
+          {"stderr_dropped", r.stderr_dropped},
+          {"ended_unix_ms", r.ended_unix_ms}};
+}
+
+void from_json(const nlohmann::json& json, ExitRecord& r) {
+  json.at("id").get_to(r.id);
+  r.reason = parse_end_reason(json.at("reason").get<std::string>()).value_or(EndReason::lost);
+  json.at("exit_code").get_to(r.exit_code);
+  json.at("signal").get_to(r.signal);
+  json.at("step").get_to(r.step);
+  json.at("step_errno").get_to(r.step_errno);
+  json.at("detail").get_to(r.detail);
+  json.at("origin").get_to(r.origin);
+  json.at("wall_ms").get_to(r.wall_ms);
+  json.at("cpu_ms").get_to(r.cpu_ms);
+  json.at("peak_memory").get_to(r.peak_memory);
+  json.at("oom_kills").get_to(r.oom_kills);
+  json.at("pids_refusals").get_to(r.pids_refusals);
+  json.at("stdout_dropped").get_to(r.stdout_dropped);
+  json.at("stderr_dropped").get_to(r.stderr_dropped);
+  json.at("ended_unix_ms").get_to(r.ended_unix_ms);
+}
+
+int exit_status(const ExitRecord& r) {
+  switch (r.reason) {
+    case EndReason::exited:
+      return r.exit_code;
+    case EndReason::setup_failed:
+    case EndReason::lost:
+      return r.reason == EndReason::setup_failed ? 3 : 5;
+    case EndReason::wall_time:
+    case EndReason::cpu_time:
+    case EndReason::idle:
+      return 124;
+    default:
+      if (r.signal != 0) return 128 + r.signal;
+      return r.exit_code >= 0 ? r.exit_code : 137;
+  }
+}
+
+}  // namespace bulkhead

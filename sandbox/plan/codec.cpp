@@ -1,0 +1,172 @@
+// The plan's three faces: JSON and text for people, CBOR for the launcher.
+#include <array>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "sandbox/base/text.h"
+#include "sandbox/base/units.h"
+#include "sandbox/plan/plan.h"
+
+namespace bulkhead {
+namespace {
+
+constexpr std::array kStepNames{
+    "create_cgroup", "limit_cgroup", "limit_wall",        "limit_cpu_time", "user_namespace", "host_identity",
+    "new_namespaces", "cgroup_namespace", "session_keyring", "loopback",       "hostname",       "root_tmpfs",
+    "root_bind",     "directory",    "bind",              "tmpfs",          "file",           "symlink",
+    "proc",          "devpts",       "mask",              "read_only",      "seal_root",      "pivot",
+    "working_directory", "rlimit",   "enter_user_namespace", "bounding_set", "identity",       "capabilities",
+    "no_new_privs",  "seccomp",      "exec_init"};
+static_assert(kStepNames.size() == static_cast<std::size_t>(Step::exec_init) + 1);
+
+nlohmann::json program_json(const std::vector<sock_filter>& program) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(program.data());
+  return nlohmann::json::binary({bytes, bytes + program.size() * sizeof(sock_filter)});
+}
+
+std::vector<sock_filter> program_from(const nlohmann::json& json) {
+  const auto& bytes = json.get_binary();
+  std::vector<sock_filter> program(bytes.size() / sizeof(sock_filter));
+  if (!program.empty()) std::memcpy(program.data(), bytes.data(), program.size() * sizeof(sock_filter));
+  return program;
+}
+
+std::string flags_text(std::uint32_t flags) {
+  std::string text;
+  for (const auto& [flag, word] : {std::pair{kReadOnly, "read-only"}, std::pair{kNoExec, "noexec"}, std::pair{kOptional, "optional"},
+                                   std::pair{kDevice, "device"}, std::pair{kSandboxOwned, "sandbox-owned"}})
+    if (flags & flag) text += std::string(text.empty() ? "" : ",") + word;
+  return text;
+}
+
+// The operation as one sentence, without its origin.
+std::string sentence(const Operation& op) {
+  std::string out(name(op.step));
+  if (!op.target.empty()) out += " " + op.target;
+  if (op.step == Step::file) {
+    out += " (" + std::to_string(op.text.size()) + " bytes)";
+  } else if (!op.text.empty() || op.step == Step::capabilities || op.step == Step::bounding_set) {
+    out += (op.step == Step::symlink ? " -> " : op.step == Step::bind || op.step == Step::root_bind ? " from " : " ") +
+           (op.text.empty() ? std::string("none") : op.text);
+  }
+  switch (op.step) {
+    case Step::limit_cgroup:
+      out += " " + (op.target == "pids"  ? std::to_string(op.number)
+                    : op.target == "cpu" ? format_cpu(static_cast<std::uint32_t>(op.number))
+                                         : format_bytes(op.number));
+      break;
+    case Step::limit_wall:
+    case Step::limit_cpu_time:
+      out += " " + format_duration(std::chrono::milliseconds(op.number));
+      break;
+    case Step::user_namespace:
+      out += " uids " + std::to_string(op.number) + "-" + std::to_string(op.number + 65535);
+      break;
+    case Step::host_identity:
+    case Step::identity:
+      out += " uid " + std::to_string(op.number);
+      break;
+    case Step::tmpfs:
+      if (op.number != 0) out += " size " + format_bytes(op.number);
+      if (op.inodes != 0) out += " inodes " + std::to_string(op.inodes);
+      break;
+    case Step::rlimit:
+      out += " " + std::to_string(op.number);
+      break;
+    case Step::seccomp:
+      out += " (" + std::to_string(op.number) + " instructions)";
+      break;
+    default:
+      break;
+  }
+  const std::string flags = op.step == Step::bind || op.step == Step::tmpfs ? flags_text(op.flags) : "";
+  if (!flags.empty()) out += " [" + flags + "]";
+  return out;
+}
+
+}  // namespace
+
+std::string_view name(Step step) { return kStepNames.at(static_cast<std::size_t>(step)); }
+
+nlohmann::json to_json(const LaunchPlan& plan) {
+  nlohmann::json operations = nlohmann::json::array();
+  for (const Operation& op : plan.operations) {
+    nlohmann::json row = {{"step", name(op.step)}, {"origin", op.origin}};
+    if (!op.target.empty()) row["target"] = op.target;
+    if (!op.text.empty()) row["text"] = op.text;
+    if (op.number != 0) row["number"] = op.number;
+    if (op.inodes != 0) row["inodes"] = op.inodes;
+    if (op.flags != 0) row["flags"] = flags_text(op.flags);
+    if (op.mode != 0) row["mode"] = op.mode;
+    operations.push_back(std::move(row));
+  }
+  return {{"operations", std::move(operations)},
+          {"command",
+           {{"argv", plan.command.argv}, {"environment", plan.command.environment}, {"directory", plan.command.directory.str()}}},
+          {"output_bytes", plan.output_bytes},
+          {"seccomp_instructions", plan.seccomp.size() + plan.terminal_guard.size()}};
+}
+
+std::string render(const LaunchPlan& plan) {
+  std::size_t width = 0;
+  std::vector<std::string> rows;
+  for (const Operation& op : plan.operations) {
+    rows.push_back(printable(sentence(op)));
+    width = std::max(width, std::min<std::size_t>(rows.back().size(), 72));
+  }
+  std::string out;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    out += rows[i];
+    if (rows[i].size() < width) out.append(width - rows[i].size(), ' ');
+    out += "  # " + plan.operations[i].origin + "\n";
+  }
+  return out;
+}
+
+std::string encode(const LaunchPlan& plan) {
+  nlohmann::json operations = nlohmann::json::array();
+  for (const Operation& op : plan.operations)
+    operations.push_back(
+        {static_cast<unsigned>(op.step), op.target, op.text, op.number, op.inodes, op.flags, op.mode, op.origin});
+  const nlohmann::json json = {{"ops", std::move(operations)},
+                               {"argv", plan.command.argv},
+                               {"env", plan.command.environment},
+                               {"dir", plan.command.directory.str()},
+                               {"out", plan.output_bytes},
+                               {"bpf", program_json(plan.seccomp)},
+                               {"guard", program_json(plan.terminal_guard)}};
+  const auto bytes = nlohmann::json::to_cbor(json);
+  return {bytes.begin(), bytes.end()};
+}
+
+Result<LaunchPlan> decode(std::string_view bytes) {
+  try {
+    const auto json = nlohmann::json::from_cbor(bytes.begin(), bytes.end());
+    LaunchPlan plan;
+    for (const auto& row : json.at("ops")) {
+      const auto step = row.at(0).get<unsigned>();
+      if (step >= kStepNames.size()) return fail("decode plan", "step", "unknown operation " + std::to_string(step));
+      Operation op;
+      op.step = static_cast<Step>(step);
+      row.at(1).get_to(op.target);
+      row.at(2).get_to(op.text);
+      row.at(3).get_to(op.number);
+      row.at(4).get_to(op.inodes);
+      row.at(5).get_to(op.flags);
+      row.at(6).get_to(op.mode);
+      row.at(7).get_to(op.origin);
+      plan.operations.push_back(std::move(op));
+    }
+    json.at("argv").get_to(plan.command.argv);
+    json.at("env").get_to(plan.command.environment);
+    BULKHEAD_ASSIGN(plan.command.directory, SandboxPath::parse(json.at("dir").get<std::string>()));
+    json.at("out").get_to(plan.output_bytes);
+    plan.seccomp = program_from(json.at("bpf"));
+    plan.terminal_guard = program_from(json.at("guard"));
+    return plan;
+  } catch (const nlohmann::json::exception& e) {
+    return fail("decode plan", "", e.what());
+  }
+}
+
+}  // namespace bulkhead
