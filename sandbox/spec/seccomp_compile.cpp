@@ -1,0 +1,142 @@
+#include <linux/filter.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <string>
+
+#include "sandbox/base/text.h"
+#include "sandbox/spec/seccomp_profile.h"
+
+namespace bulkhead {
+namespace {
+
+constexpr std::size_t kMostInstructions = BPF_MAXINSNS;  // what seccomp(2) takes
+
+struct FilterDeleter {
+  void operator()(void* filter) const { seccomp_release(filter); }
+};
+using Filter = std::unique_ptr<void, FilterDeleter>;  // scmp_filter_ctx is a void*
+
+// The anonymous file that libseccomp writes a program to; it writes to nothing but a descriptor.
+class ScratchFile {
+ public:
+  ScratchFile() : fd_(memfd_create("bulkhead-seccomp", MFD_CLOEXEC)) {}
+  ~ScratchFile() {
+    if (fd_ >= 0) close(fd_);
+  }
+  ScratchFile(const ScratchFile&) = delete;
+  ScratchFile& operator=(const ScratchFile&) = delete;
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+std::uint32_t action_code(std::string_view action, int errno_return) {
+  const auto code = static_cast<std::uint32_t>(errno_return < 0 ? EPERM : errno_return);
+  if (action == "SCMP_ACT_ALLOW") return SCMP_ACT_ALLOW;
+  if (action == "SCMP_ACT_ERRNO") return SCMP_ACT_ERRNO(code);
+  if (action == "SCMP_ACT_TRACE") return SCMP_ACT_TRACE(code);
+  if (action == "SCMP_ACT_TRAP") return SCMP_ACT_TRAP;
+  if (action == "SCMP_ACT_LOG") return SCMP_ACT_LOG;
+  if (action == "SCMP_ACT_KILL" || action == "SCMP_ACT_KILL_THREAD") return SCMP_ACT_KILL_THREAD;
+  return SCMP_ACT_KILL_PROCESS;
+}
+
+scmp_compare operator_code(std::string_view op) {
+  if (op == "SCMP_CMP_NE") return SCMP_CMP_NE;
+  if (op == "SCMP_CMP_LT") return SCMP_CMP_LT;
+  if (op == "SCMP_CMP_LE") return SCMP_CMP_LE;
+  if (op == "SCMP_CMP_EQ") return SCMP_CMP_EQ;
+  if (op == "SCMP_CMP_GE") return SCMP_CMP_GE;
+  if (op == "SCMP_CMP_GT") return SCMP_CMP_GT;
+  return SCMP_CMP_MASKED_EQ;
+}
+
+// libseccomp answers with a negative errno.
+std::unexpected<Error> refused(std::string operation, std::string object, int code) {
+  return errno_error(std::move(operation), std::move(object), -code);
+}
+
+Result<Filter> new_filter(std::uint32_t default_action) {
+  Filter filter(seccomp_init(default_action));
+  if (!filter) return fail("make system call filter", {}, "libseccomp refuses the default action");
+  // A call through another architecture's entry would be judged by another table: never let one through.
+  if (const int code = seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS); code < 0)
+    return refused("make system call filter", "bad architecture", code);
+  // The launcher sets no_new_privs itself, in its own order.
+  if (const int code = seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_NNP, 0); code < 0)
+    return refused("make system call filter", "no_new_privs", code);
+  // A binary tree of numbers: 85 instead of 230 microseconds to load.
+  if (const int code = seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2); code < 0)
+    return refused("make system call filter", "optimisation", code);
+  return filter;
+}
+
+Result<std::vector<sock_filter>> program_of(const Filter& filter) {
+  const ScratchFile file;
+  if (file.fd() < 0) return errno_error("make scratch file for system call filter");
+  if (const int code = seccomp_export_bpf(filter.get(), file.fd()); code < 0)
+    return refused("compile system call filter", {}, code);
+  const off_t bytes = lseek(file.fd(), 0, SEEK_END);
+  if (bytes < 0) return errno_error("read system call filter");
+  const auto size = static_cast<std::size_t>(bytes);
+  if (size == 0 || size % sizeof(sock_filter) != 0)
+    return fail("read system call filter", {}, "libseccomp wrote half an instruction");
+  if (size / sizeof(sock_filter) > kMostInstructions)
+    return fail("compile system call filter", {}, "is longer than the kernel takes",
+                "name fewer conditions on arguments");
+  std::vector<sock_filter> program(size / sizeof(sock_filter));
+  const ssize_t got = pread(file.fd(), program.data(), size, 0);
+  if (got < 0) return errno_error("read system call filter");
+  if (got != bytes) return fail("read system call filter", {}, "ends early");
+  return program;
+}
+
+Result<> add_rule(const Filter& filter, const SeccompRule& rule, std::uint32_t action) {
+  std::vector<scmp_arg_cmp> conditions;
+  for (const SeccompCondition& condition : rule.conditions)
+    conditions.push_back({condition.index, operator_code(condition.op), condition.value, condition.value_two});
+  for (const std::string& name : rule.names) {
+    // Names of other architectures and of newer kernels resolve to a negative number or to none: they fall to the
+    // default.
+    const int number = seccomp_syscall_resolve_name(name.c_str());
+    if (number < 0) continue;
+    const int code = seccomp_rule_add_array(filter.get(), action, number, static_cast<unsigned>(conditions.size()),
+                                            conditions.data());
+    if (code < 0) return refused("add seccomp rule for", "'" + printable(name, 80) + "'", code);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<sock_filter>> compile_seccomp(const SeccompProfile& profile) {
+  const std::uint32_t default_action = action_code(profile.default_action, profile.default_errno);
+  BULKHEAD_ASSIGN(const Filter filter, new_filter(default_action));
+  for (const SeccompRule& rule : profile.rules) {
+    const std::uint32_t action = action_code(rule.action, rule.errno_return);
+    // libseccomp refuses a rule that says what the default says; a profile may well spell it out.
+    if (action == default_action) continue;
+    BULKHEAD_TRY(add_rule(filter, rule, action));
+  }
+  return program_of(filter);
+}
+
+Result<std::vector<sock_filter>> compile_terminal_guard() {
+  BULKHEAD_ASSIGN(const Filter filter, new_filter(SCMP_ACT_ALLOW));
+  for (const std::uint64_t request : {std::uint64_t{TIOCSTI}, std::uint64_t{TIOCLINUX}}) {
+    // The kernel looks at 32 bits of the request; a comparison of 64 is passed by with any bit above them.
+    const scmp_arg_cmp low_half{1, SCMP_CMP_MASKED_EQ, 0xffffffff, request};
+    if (const int code = seccomp_rule_add_array(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1, &low_half);
+        code < 0)
+      return refused("add seccomp rule for", "'ioctl'", code);
+  }
+  return program_of(filter);
+}
+
+}  // namespace bulkhead
