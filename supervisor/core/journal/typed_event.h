@@ -4,6 +4,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -35,23 +36,32 @@ class BodyWriter {
   explicit BodyWriter(nlohmann::json& body) : body_(body) {}
   template <class T>
   void operator()(const char* key, const T& value) {
-    if constexpr (WordEnum<T>)
-      body_[key] = std::string(word(value));
-    else
-      body_[key] = value;
+    body_[key] = encode(value);
   }
-  template <class T>
-  void operator()(const char* key, const std::optional<T>& value) {
-    if (value)
-      body_[key] = *value;
-    else
-      body_[key] = nullptr;
-  }
+
   // Free text for people, which may come from anywhere: clipped to fit.
   void text(const char* key, const std::string& value) { body_[key] = clip(value); }
   void texts(const char* key, const std::vector<std::string>& value) { body_[key] = clip_list(value); }
 
  private:
+  template <class T>
+  static nlohmann::json encode(const T& value) {
+    if constexpr (WordEnum<T>)
+      return std::string(word(value));
+    else
+      return value;
+  }
+  template <class T>
+  static nlohmann::json encode(const std::optional<T>& value) {
+    return value ? encode(*value) : nlohmann::json();
+  }
+  template <WordEnum E>
+  static nlohmann::json encode(const std::vector<E>& values) {
+    nlohmann::json list = nlohmann::json::array();
+    for (E value : values) list.push_back(encode(value));
+    return list;
+  }
+
   nlohmann::json& body_;
 };
 
