@@ -3,8 +3,8 @@
 //
 // One run of the worker = one subcommand = one request struct here:
 //
-//   std::vector<std::string> argv = worker_argv(PackBaseRequest{...});      argv[0] is "bulkhead-worker"
-//   Result<PackBaseFacts> facts = parse_worker_facts<PackBaseFacts>(text);  text: what the worker wrote
+//   std::vector<std::string> argv = worker_argv(PackRequest{...});      argv[0] is "bulkhead-worker"
+//   Result<PackFacts> facts = parse_worker_facts<PackFacts>(text);  text: what the worker wrote
 //
 // The worker writes exactly one JSON object (at most max_worker_facts bytes) to stdout, or to descriptor N with
 // `--facts-fd N`, and exits 0. When it fails it writes {"error": {"operation", "object", "code", "detail", "hint"}} and
@@ -18,9 +18,10 @@
 // nor ownership of the file matters). With a pack on fd:1, the answer needs `--facts-fd`.
 //
 // Three identities:
-//   owner   host-identity: uid and gid of the repository's owner, no capabilities, the git directory at its own host
-//   path store   an own uid range of the state directory, uid 1000 inside agent   the agent's own uid range; uid 1000
-//   inside, but for copy-tree and remove-tree
+// - owner: host-identity, uid and gid of the repository's owner, no capabilities, the git directory at its own host
+// path;
+// - store: an own uid range of the state directory, uid 1000 inside;
+// - agent: the agent's own uid range; uid 1000 inside, but for copy-tree and remove-tree.
 #pragma once
 
 #include <cstdint>
@@ -310,9 +311,11 @@ struct MaterializeRequest {
 
 struct FinishFacts {
   bool committed = false;
-  ObjectId tip;               // afterwards
-  bool on_branch = true;      // false: the agent left its branch; its HEAD is taken
-  std::uint64_t changed = 0;  // files in that last commit
+  ObjectId tip;                // afterwards
+  bool on_branch = true;       // false: the agent left its branch; its HEAD is taken
+  std::uint64_t changed = 0;   // files in that last commit
+  std::uint64_t left_out = 0;  // uncommitted and not taken: unreadable files, nested repositories, and everything when
+                               // HEAD stands behind the branch's own commits
   bool operator==(const FinishFacts&) const = default;
 };
 
@@ -327,6 +330,7 @@ struct FinishRequest {
   std::string name;  // author and committer
   std::string email;
   std::string message;
+  std::uint64_t max_bytes = 1ULL << 30;  // of uncommitted files; more is refused
   bool operator==(const FinishRequest&) const = default;
 };
 
