@@ -1,0 +1,82 @@
+// One live sandbox: the owner of its pidfd, its cgroup and init's exit record. Made by executing a plan; the launcher
+// keeps it until its exit record is acknowledged.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sandbox/launch/cgroup.h"
+#include "sandbox/launch/exit_record.h"
+#include "sandbox/plan/plan.h"
+#include "sandbox/sys/fd.h"
+
+namespace bulkhead {
+
+using Clock = std::chrono::steady_clock;
+
+// What the launcher has at hand for every launch.
+struct LaunchSite {
+  CgroupLayout cgroups;
+  std::string cgroup_root;
+  int init_fd = -1;            // sealed copy of bulkhead-init
+  int last_capability = 40;
+  bool end_with_launcher = false;
+};
+
+struct Stdio {
+  int in = -1, out = -1, err = -1;  // borrowed; ours, not inside
+  bool capture = false;
+  std::vector<std::pair<int, int>> extra;
+};
+
+// Why the setup failed: an ExitRecord's step and errno, as one error.
+struct SetupFailure {
+  std::string step;
+  Error error;
+};
+
+class Sandbox {
+ public:
+  // `user_namespace` is -1 for a plan with a host identity; `record` receives init's exit record.
+  static std::expected<Sandbox, SetupFailure> launch(const LaunchSite& site, std::string id, LaunchPlan plan, int user_namespace,
+                                                     const Stdio& stdio, Fd record);
+  // A further command inside `host`: same namespaces, cgroup, filter and identity.
+  static std::expected<Sandbox, SetupFailure> launch_into(const LaunchSite& site, std::string id, const Sandbox& host, CommandSpec command,
+                                                          int user_namespace, const Stdio& stdio);
+
+  const std::string& id() const { return id_; }
+  pid_t pid() const { return pid_; }
+  std::uint64_t start_time() const { return start_time_; }
+  int pidfd() const { return pidfd_.get(); }
+  const LaunchPlan& plan() const { return plan_; }
+  std::string cgroup_node() const { return cgroup_ ? cgroup_->node() : ""; }
+  bool is_guest() const { return !cgroup_; }  // launched into another one
+
+  Result<> kill(EndReason cause);  // the first cause stays
+  Result<> signal(int number);
+  Result<> set_frozen(bool frozen);
+
+  // Limits that no cgroup enforces: kills when one is over. Returns when to look again.
+  std::optional<Clock::time_point> enforce(Clock::time_point now);
+
+  // After the pidfd became readable: the record, from the status (not reaped yet), init's record and the cgroup.
+  ExitRecord conclude();
+  void reap();
+  Result<> remove_cgroup();  // EBUSY: try again
+
+ private:
+  std::string id_;
+  LaunchPlan plan_;
+  pid_t pid_ = -1;
+  std::uint64_t start_time_ = 0;
+  Fd pidfd_, record_;
+  std::optional<Cgroup> cgroup_;
+  std::optional<EndReason> cause_;
+  Clock::time_point started_{};
+  std::optional<Clock::time_point> wall_deadline_;
+  std::uint64_t cpu_limit_us_ = 0;
+};
+
+}  // namespace bulkhead

@@ -1,0 +1,26 @@
+// User namespaces of sandboxes and for id-mapped mounts (user_namespaces(7), mount_setattr(2) MOUNT_ATTR_IDMAP).
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "sandbox/base/result.h"
+#include "sandbox/sys/fd.h"
+
+namespace bulkhead {
+
+inline constexpr std::uint32_t kRangeSize = 65536;
+inline constexpr std::uint32_t kRangeFirst = 0x70000000;  // above what systemd and /etc/subuid hand out by default
+inline constexpr std::uint32_t kRangeCount = 4096;
+inline constexpr std::uint32_t kInsideUserId = 1000;
+
+// A user namespace that maps 0…65535 to the range at `base`, created under that range's own first uid: what the kernel
+// counts per user (inotify instances, further namespaces, …) is then charged to the range, not to root. No user
+// namespace can be made below it (user.max_user_namespaces = 0 inside) where /proc/sys can be written.
+Result<Fd> make_range_namespace(std::uint32_t base);
+
+// For id-mapped mounts: files that belong to `on_disk` appear as belonging to `mapped`; nothing else is mapped.
+Result<Fd> make_id_map(std::uint32_t on_disk, std::uint32_t mapped);
+
+}  // namespace bulkhead
