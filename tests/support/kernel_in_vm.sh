@@ -1,0 +1,22 @@
+#!/bin/bash
+# Runs the kernel tests in a virtual machine with cgroup v2 alone, and appends what came of each to RESULTS (see gtest_run.py).
+#   kernel_in_vm.sh RESULTS
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+cd "$root"
+results=$1
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+status=0
+# shellcheck disable=SC2016 # expanded inside the machine
+scripts/vm --timeout "${BULKHEAD_TEST_TIMEOUT:-1500}" -- env BULKHEAD_TEST_SLOWNESS=15 bash -c '
+  mkdir -p /tmp/home && export HOME=/tmp/home
+  bash tests/support/traces.sh >/tmp/before
+  python3 tests/support/gtest_run.py /tmp/results kernel-v2 build/tests/kernel_*
+  bash tests/support/traces.sh | comm -13 /tmp/before - >/tmp/left
+  if [ -s /tmp/left ]; then
+    printf "failed\tkernel-v2/left-behind\t%s\n" "$(paste -sd, /tmp/left)" >>/tmp/results
+  fi
+  sed "s/^/RESULT\t/" /tmp/results' | tee "$output" | grep --line-buffered -v '^RESULT' || status=${PIPESTATUS[0]}
+sed -n 's/^RESULT\t//p' "$output" >>"$results"
+exit "$status"
