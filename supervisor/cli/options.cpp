@@ -192,7 +192,13 @@ Parser::Parser() {
   v->footer("Example:\n  source <(bulkhead completion)");
   add(v, none, [](auto) { return CompletionOptions{}; });
 
-  for (const auto& entry : entries) entry.app->fallthrough();
+  // --state may stand anywhere before the command. Not by falling through to the program where the command may come
+  // without dashes: its words would fall through too.
+  for (const auto& entry : entries)
+    if (entry.app->get_parent() != sandbox)
+      entry.app->fallthrough();
+    else
+      entry.app->fallthrough(false)->add_option("--state", state, "state directory")->type_name("DIR");
   sandbox->fallthrough();
   policy->fallthrough();
 }
@@ -265,7 +271,7 @@ std::expected<CommandLine, ParseStop> parse_command_line(const std::vector<std::
     return std::unexpected(ParseStop{.code = 0, .text = parser.app.help()});
   } catch (const CLI::ParseError& error) {
     const CLI::App& at = *deepest(&parser.app);
-    const auto rest = at.remaining();
+    const auto rest = parser.app.remaining(/*recurse=*/true);
     if (!at.get_subcommands([](const CLI::App*) { return true; }).empty()) {
       if (!rest.empty() && !rest.front().starts_with('-')) return unknown_verb(at, rest.front());
       if (rest.empty()) return mistake(at, "a verb is missing");
