@@ -12,6 +12,7 @@
 
 #include "sandbox/base/result.h"
 #include "sandbox/launch/exit_record.h"
+#include "sandbox/launch/workspace_mount.h"
 #include "sandbox/plan/plan.h"
 #include "sandbox/sys/channel.h"
 
@@ -34,14 +35,6 @@ struct LiveSandbox {
   std::uint64_t start_time = 0;   // clock ticks since boot
   std::string cgroup;             // relative to the launcher's root node
   std::optional<ExitRecord> ended;
-};
-
-struct WorkspaceMount {
-  std::string name;        // a file name, unique
-  std::string lower;       // directory, its files owned by lower_uid on disk
-  std::uint32_t lower_uid = 0;
-  std::uint32_t range_base = 0;
-  std::string upper, work; // directories owned by range_base + 1000
 };
 
 class LauncherClient {

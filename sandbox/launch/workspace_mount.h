@@ -6,10 +6,17 @@
 #include <string>
 
 #include "sandbox/base/result.h"
-#include "sandbox/launch/launcher_client.h"
 #include "sandbox/sys/fd.h"
 
 namespace bulkhead {
+
+struct WorkspaceMount {
+  std::string name;        // a file name, unique
+  std::string lower;       // directory, its files owned by lower_uid on disk
+  std::uint32_t lower_uid = 0;
+  std::uint32_t range_base = 0;
+  std::string upper, work; // directories owned by range_base + 1000
+};
 
 // A detached overlay mount: lower read-only and id-mapped so that lower_uid appears as range_base + 1000, upper and work
 // as they are. `range_namespace` is the range's user namespace. Kernel: Documentation/filesystems/overlayfs.rst.

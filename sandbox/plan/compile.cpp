@@ -182,8 +182,10 @@ void add_tree(Builder& b) {
     std::erase_if(mounts, [&](const MountSpec& m) { return m.target == mount.target; });  // ours replace the policy's
     mounts.push_back(mount);
   }
-  const auto depth = [](const MountSpec& m) { return std::count(m.target.str().begin(), m.target.str().end(), '/'); };
-  std::stable_sort(mounts.begin(), mounts.end(), [&](const MountSpec& a, const MountSpec& c) { return depth(a) < depth(c); });
+  const auto key = [](const MountSpec& m) {
+    return std::pair(std::count(m.target.str().begin(), m.target.str().end(), '/'), m.target.str());
+  };
+  std::sort(mounts.begin(), mounts.end(), [&](const MountSpec& a, const MountSpec& c) { return key(a) < key(c); });
 
   const bool own_root = b.spec.root_directory().empty();
   add_devices(b);

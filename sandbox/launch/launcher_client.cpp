@@ -1,0 +1,295 @@
+#include "sandbox/launch/launcher_client.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "sandbox/sys/files.h"
+
+namespace bulkhead {
+namespace {
+
+using nlohmann::json;
+
+std::string init_path_beside(const std::string& launcher_path) {
+  return launcher_path.substr(0, launcher_path.rfind('/') + 1) + "bulkhead-init";
+}
+
+// Between fork and exec in a process that may have threads: only what is async-signal-safe.
+Result<pid_t> start(const std::string& launcher_path, std::vector<std::string> arguments, const std::vector<std::pair<int, int>>& fds,
+                    bool detached) {
+  std::vector<char*> argv;
+  for (auto& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  char* environment[] = {nullptr};
+  int report[2];
+  if (::pipe2(report, O_CLOEXEC) != 0) return errno_error("pipe");
+  const Fd report_read(report[0]);
+  Fd report_write(report[1]);
+  const pid_t pid = ::fork();
+  if (pid < 0) return errno_error("fork");
+  if (pid == 0) {
+    // A session of its own: a terminal's Ctrl-C is the client's to understand.
+    ::setsid();
+    // Detached: the launcher is nobody's child but init's, so that it outlives us without being reparented later.
+    if (detached && ::fork() != 0) ::_exit(0);
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    bool ok = ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
+    for (const auto& [from, to] : fds) ok = ok && (from == to ? ::fcntl(from, F_SETFD, 0) == 0 : ::dup2(from, to) >= 0);
+    if (ok && detached) {
+      const int null = ::open("/dev/null", O_RDWR);
+      ok = ::dup2(null, 0) >= 0 && ::dup2(null, 1) >= 0;
+    }
+    if (ok) ::execve(launcher_path.c_str(), argv.data(), environment);
+    const int code = errno;
+    if (::write(report[1], &code, sizeof code) < 0) ::_exit(126);
+    ::_exit(127);
+  }
+  report_write.reset();
+  int code = 0;
+  ssize_t n = 0;
+  do n = ::read(report_read.get(), &code, sizeof code);
+  while (n < 0 && errno == EINTR);
+  if (detached || n == static_cast<ssize_t>(sizeof code))
+    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
+  if (n == static_cast<ssize_t>(sizeof code)) return errno_error("execute", launcher_path, code);
+  return pid;
+}
+
+Error error_from(const json& j) {
+  Error error{.operation = j.at("operation").get<std::string>(),
+              .object = j.at("object").get<std::string>(),
+              .code = j.at("code").get<int>(),
+              .detail = j.at("detail").get<std::string>(),
+              .hint = j.at("hint").get<std::string>()};
+  return error;
+}
+
+std::string dump(const json& request) {
+  const auto bytes = json::to_cbor(request);
+  return {bytes.begin(), bytes.end()};
+}
+
+json parse(const Message& message) { return json::from_cbor(message.text); }
+
+// in, out, err as they are present, in the order the launcher takes them.
+json pack_stdio(std::vector<int>& fds, int in, int out, int err) {
+  json present = json::array();
+  for (const int fd : {in, out, err}) {
+    present.push_back(fd >= 0);
+    if (fd >= 0) fds.push_back(fd);
+  }
+  return present;
+}
+
+}  // namespace
+
+Result<LauncherClient> LauncherClient::connect(const std::string& socket_path) {
+  LauncherClient client;
+  BULKHEAD_ASSIGN(client.channel_, Channel::connect(socket_path));
+  return client;
+}
+
+Result<LauncherClient> LauncherClient::start_private(const std::string& launcher_path, const std::string& state_dir) {
+  BULKHEAD_ASSIGN(auto channels, Channel::pair());
+  const Fd theirs = channels.second.take();
+  std::vector<std::string> arguments{launcher_path, "--channel-fd", "3", "--init", init_path_beside(launcher_path)};
+  if (!state_dir.empty()) arguments.insert(arguments.end(), {"--state", state_dir});
+  BULKHEAD_TRY(start(launcher_path, std::move(arguments), {{theirs.get(), 3}}, false));
+  LauncherClient client;
+  client.channel_ = std::move(channels.first);
+  return client;
+}
+
+Result<LauncherClient> LauncherClient::start_detached(const std::string& launcher_path, const std::string& state_dir,
+                                                      const std::string& socket_path) {
+  int ready[2];
+  if (::pipe2(ready, O_CLOEXEC) != 0) return errno_error("pipe");
+  const Fd ready_read(ready[0]);
+  Fd ready_write(ready[1]);
+  BULKHEAD_TRY(start(launcher_path,
+                     {launcher_path, "--listen", socket_path, "--state", state_dir, "--ready-fd", "3", "--init", init_path_beside(launcher_path)},
+                     {{ready_write.get(), 3}}, true));
+  ready_write.reset();
+  BULKHEAD_ASSIGN(std::string words, read_fd(ready_read.get(), 4096));
+  if (!words.empty()) {
+    while (!words.empty() && words.back() == '\n') words.pop_back();
+    return fail("start launcher", "", words);
+  }
+  return connect(socket_path);
+}
+
+Result<Message> LauncherClient::call(std::string request, const std::vector<int>& fds) {
+  const std::uint64_t expected = serial_;
+  BULKHEAD_TRY(channel_.send(request, fds));
+  for (;;) {
+    BULKHEAD_ASSIGN(auto message, channel_.receive());
+    if (!message) return fail("launcher", "", "it ended before it answered", "see bulkheadd.log in the state directory");
+    try {
+      const json answer = parse(*message);
+      if (const auto exit = answer.find("exit"); exit != answer.end()) {
+        exits_.push_back(exit->get<ExitRecord>());
+        continue;
+      }
+      if (const auto error = answer.find("error"); error != answer.end()) return std::unexpected(error_from(*error));
+      if (answer.at("serial").get<std::uint64_t>() != expected) continue;  // the answer to a call that failed before
+    } catch (const json::exception& e) {
+      return fail("launcher", "", e.what());
+    }
+    return std::move(*message);
+  }
+}
+
+Result<LiveSandbox> LauncherClient::launch(const LaunchRequest& request) {
+  std::vector<int> fds;
+  const std::string plan = encode(request.plan);
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(plan.data());
+  json j = {{"op", "launch"}, {"serial", ++serial_}, {"id", request.id}, {"capture", request.capture_output}};
+  j["plan"] = json::binary({bytes, bytes + plan.size()});
+  j["stdio"] = pack_stdio(fds, request.stdin_fd, request.stdout_fd, request.stderr_fd);
+  j["extra"] = json::array();
+  for (const auto& [ours, inside] : request.extra_fds) {
+    fds.push_back(ours);
+    j["extra"].push_back(inside);
+  }
+  BULKHEAD_ASSIGN(const Message message, call(dump(j), fds));
+  const json answer = parse(message).at("ok");
+  return LiveSandbox{.id = request.id,
+                     .pid = answer.at("pid").get<int>(),
+                     .start_time = answer.at("start_time").get<std::uint64_t>(),
+                     .cgroup = answer.at("cgroup").get<std::string>(),
+                     .ended = {}};
+}
+
+Result<> LauncherClient::kill(const std::string& id, EndReason cause) {
+  BULKHEAD_TRY(call(dump({{"op", "kill"}, {"serial", ++serial_}, {"id", id}, {"cause", name(cause)}})));
+  return {};
+}
+
+Result<> LauncherClient::signal(const std::string& id, int signal) {
+  BULKHEAD_TRY(call(dump({{"op", "signal"}, {"serial", ++serial_}, {"id", id}, {"signal", signal}})));
+  return {};
+}
+
+Result<> LauncherClient::freeze(const std::string& id) {
+  BULKHEAD_TRY(call(dump({{"op", "freeze"}, {"serial", ++serial_}, {"id", id}})));
+  return {};
+}
+
+Result<> LauncherClient::thaw(const std::string& id) {
+  BULKHEAD_TRY(call(dump({{"op", "thaw"}, {"serial", ++serial_}, {"id", id}})));
+  return {};
+}
+
+Result<std::vector<LiveSandbox>> LauncherClient::list() {
+  BULKHEAD_ASSIGN(const Message message, call(dump({{"op", "list"}, {"serial", ++serial_}})));
+  std::vector<LiveSandbox> rows;
+  const json answer = parse(message);
+  for (const auto& row : answer.at("ok")) {
+    LiveSandbox live{.id = row.at("id").get<std::string>(), .pid = 0, .start_time = 0, .cgroup = {}, .ended = {}};
+    if (const auto ended = row.find("ended"); ended != row.end()) {
+      live.ended = ended->get<ExitRecord>();
+    } else {
+      live.pid = row.at("pid").get<int>();
+      live.start_time = row.at("start_time").get<std::uint64_t>();
+      live.cgroup = row.at("cgroup").get<std::string>();
+    }
+    rows.push_back(std::move(live));
+  }
+  return rows;
+}
+
+Result<> LauncherClient::acknowledge(const std::string& id) {
+  BULKHEAD_TRY(call(dump({{"op", "acknowledge"}, {"serial", ++serial_}, {"id", id}})));
+  return {};
+}
+
+Result<std::uint32_t> LauncherClient::acquire_range() {
+  BULKHEAD_ASSIGN(const Message message, call(dump({{"op", "acquire_range"}, {"serial", ++serial_}})));
+  return parse(message).at("ok").get<std::uint32_t>();
+}
+
+Result<> LauncherClient::adopt_range(std::uint32_t base) {
+  BULKHEAD_TRY(call(dump({{"op", "adopt_range"}, {"serial", ++serial_}, {"base", base}})));
+  return {};
+}
+
+Result<> LauncherClient::release_range(std::uint32_t base) {
+  BULKHEAD_TRY(call(dump({{"op", "release_range"}, {"serial", ++serial_}, {"base", base}})));
+  return {};
+}
+
+Result<std::string> LauncherClient::mount_workspace(const WorkspaceMount& mount) {
+  BULKHEAD_ASSIGN(const Message message, call(dump({{"op", "mount_workspace"},
+                                                    {"serial", ++serial_},
+                                                    {"name", mount.name},
+                                                    {"lower", mount.lower},
+                                                    {"lower_uid", mount.lower_uid},
+                                                    {"range", mount.range_base},
+                                                    {"upper", mount.upper},
+                                                    {"work", mount.work}})));
+  return parse(message).at("ok").get<std::string>();
+}
+
+Result<> LauncherClient::unmount_workspace(const std::string& name) {
+  BULKHEAD_TRY(call(dump({{"op", "unmount_workspace"}, {"serial", ++serial_}, {"name", name}})));
+  return {};
+}
+
+Result<> LauncherClient::exec(const std::string& id, const std::string& exec_id, const std::vector<std::string>& argv,
+                              const std::map<std::string, std::string>& environment, const std::string& cwd, int stdin_fd, int stdout_fd,
+                              int stderr_fd) {
+  std::vector<int> fds;
+  json j = {{"op", "exec"}, {"serial", ++serial_}, {"id", id}, {"exec_id", exec_id}, {"argv", argv}, {"env", environment}, {"dir", cwd}};
+  j["stdio"] = pack_stdio(fds, stdin_fd, stdout_fd, stderr_fd);
+  BULKHEAD_TRY(call(dump(j), fds));
+  return {};
+}
+
+Result<> LauncherClient::shutdown() {
+  BULKHEAD_TRY(call(dump({{"op", "shutdown"}, {"serial", ++serial_}})));
+  return {};
+}
+
+Result<ExitRecord> LauncherClient::next_exit() {
+  while (exits_.empty()) {
+    BULKHEAD_ASSIGN(auto message, channel_.receive());
+    if (!message) return fail("launcher", "", "it ended while sandboxes were alive");
+    try {
+      const json answer = parse(*message);
+      if (const auto exit = answer.find("exit"); exit != answer.end()) exits_.push_back(exit->get<ExitRecord>());
+    } catch (const json::exception& e) {
+      return fail("launcher", "", e.what());
+    }
+  }
+  ExitRecord record = std::move(exits_.front());
+  exits_.pop_front();
+  return record;
+}
+
+Result<std::vector<ExitRecord>> LauncherClient::poll_exits() {
+  for (;;) {
+    auto message = channel_.try_receive();
+    if (!message && message.error().code == EAGAIN) break;
+    if (!message) return std::unexpected(message.error());
+    if (!*message) return fail("launcher", "", "it has ended");
+    try {
+      const json answer = parse(**message);
+      if (const auto exit = answer.find("exit"); exit != answer.end()) exits_.push_back(exit->get<ExitRecord>());
+    } catch (const json::exception& e) {
+      return fail("launcher", "", e.what());
+    }
+  }
+  std::vector<ExitRecord> records(std::make_move_iterator(exits_.begin()), std::make_move_iterator(exits_.end()));
+  exits_.clear();
+  return records;
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,437 @@
+#include "sandbox/launch/server.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "sandbox/host/host_facts.h"
+#include "sandbox/launch/user_namespace.h"
+#include "sandbox/launch/workspace_mount.h"
+#include "sandbox/sys/files.h"
+
+namespace bulkhead {
+namespace {
+
+using nlohmann::json;
+
+json to_reply(const Error& error, const std::string& step = {}) {
+  return {{"error",
+           {{"operation", error.operation}, {"object", error.object}, {"code", error.code}, {"detail", error.detail}, {"hint", error.hint}, {"step", step}}}};
+}
+
+template <class T>
+json reply(const Result<T>& result) {
+  if (!result) return to_reply(result.error());
+  if constexpr (std::is_void_v<T>) {
+    return {{"ok", true}};
+  } else {
+    return {{"ok", *result}};
+  }
+}
+
+// A copy of bulkhead-init that nobody can write to: /proc/self/exe of pid 1 leads here (CVE-2019-5736).
+Result<Fd> seal_init(const std::string& path) {
+  BULKHEAD_ASSIGN(const Fd file, open_file(path, O_RDONLY));
+  BULKHEAD_ASSIGN(const std::string content, read_fd(file.get()));
+  return make_memfd("bulkhead-init", content);
+}
+
+std::string file_name(std::string id) {
+  std::replace(id.begin(), id.end(), '/', '~');
+  return id;
+}
+
+bool safe_name(const std::string& name) {
+  if (name.empty() || name.size() > 200 || name.front() == '/' || name.back() == '/') return false;
+  return name.find("..") == std::string::npos && name.find("//") == std::string::npos && name.find('\0') == std::string::npos &&
+         name.find('~') == std::string::npos && name.find('\n') == std::string::npos;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LauncherServer>> LauncherServer::create(LauncherOptions options) {
+  std::unique_ptr<LauncherServer> server(new LauncherServer(std::move(options)));
+  BULKHEAD_TRY(server->prepare());
+  return server;
+}
+
+LauncherServer::~LauncherServer() = default;
+
+Result<> LauncherServer::prepare() {
+  // Our mounts are ours: nothing we attach reaches the host, and it all ends with us and our sandboxes.
+  if (::unshare(CLONE_NEWNS) != 0) return errno_error("unshare mounts");
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno_error("make mounts private");
+  BULKHEAD_ASSIGN(const HostFacts facts, probe_host());
+  if (facts.cgroups.mode == CgroupMode::none) return fail("launcher", "cgroups", facts.cgroups.reason, "see `bulkhead doctor`");
+  BULKHEAD_ASSIGN(init_, seal_init(options_.init_path));
+  BULKHEAD_ASSIGN(UidRanges ranges, UidRanges::open(options_.uid_lock_file));
+  ranges_ = std::make_unique<UidRanges>(std::move(ranges));
+  site_ = {.cgroups = facts.cgroups,
+           .cgroup_root = options_.cgroup_root,
+           .init_fd = init_.get(),
+           .last_capability = facts.last_capability,
+           .end_with_launcher = options_.only_client.valid()};
+  if (!options_.state_dir.empty()) {
+    BULKHEAD_TRY(make_directory(options_.state_dir + "/exits", 0700));
+    BULKHEAD_TRY(make_directory(options_.state_dir + "/mnt", 0700));
+    // Mount points live on a tmpfs of the private namespace: nothing on disk but one empty directory.
+    if (::mount("bulkhead-mnt", (options_.state_dir + "/mnt").c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0700,size=1m") != 0)
+      return errno_error("mount", options_.state_dir + "/mnt");
+  }
+  epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_.valid()) return errno_error("epoll_create1");
+  if (options_.only_client.valid()) {
+    clients_.push_back(std::make_unique<Client>());
+    clients_.back()->channel = std::move(options_.only_client);
+  }
+  idle_since_ = Clock::now();
+  return {};
+}
+
+Result<> LauncherServer::run() {
+  while (!stop_) {
+    // The set of descriptors is small and changes with every launch: it is put together anew each time.
+    epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
+    const auto watch = [&](int fd) {
+      epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
+      return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+    };
+    if (options_.listener.valid() && watch(options_.listener.get()) != 0) return errno_error("watch listener");
+    for (const auto& client : clients_)
+      if (watch(client->channel.fd()) != 0) return errno_error("watch client");
+    for (const auto& [id, sandbox] : living_)
+      if (watch(sandbox.pidfd()) != 0) return errno_error("watch sandbox", id);
+
+    epoll_event events[64];
+    const int count = ::epoll_wait(epoll_.get(), events, 64, wait_milliseconds());
+    if (count < 0 && errno != EINTR) return errno_error("epoll_wait");
+    std::vector<int> ready;
+    for (int i = 0; i < count; ++i) ready.push_back(events[i].data.fd);
+    const auto is_ready = [&](int fd) { return std::find(ready.begin(), ready.end(), fd) != ready.end(); };
+
+    std::vector<std::string> finished;
+    for (const auto& [id, sandbox] : living_)
+      if (is_ready(sandbox.pidfd())) finished.push_back(id);
+    for (const auto& id : finished) conclude(id);
+    for (auto& client : clients_)
+      if (is_ready(client->channel.fd())) serve(*client);
+    if (options_.listener.valid() && is_ready(options_.listener.get())) accept_clients();
+    const bool had_only_client = !options_.listener.valid();
+    std::erase_if(clients_, [](const auto& client) { return client->gone; });
+    if (had_only_client && clients_.empty()) stop_ = true;
+    tick();
+  }
+  kill_everything();
+  return {};
+}
+
+int LauncherServer::wait_milliseconds() const {
+  auto next = Clock::time_point::max();
+  for (const auto& [id, look] : looks_) next = std::min(next, look);
+  const auto now = Clock::now();
+  if (!cgroups_to_remove_.empty()) next = std::min(next, now + std::chrono::milliseconds(5));
+  if (options_.listener.valid() && clients_.empty() && living_.empty()) next = std::min(next, idle_since_ + options_.linger);
+  for (const auto& [id, ended] : ended_)
+    if (!ended.told && !clients_.empty()) next = std::min(next, now + std::chrono::milliseconds(100));
+  if (next == Clock::time_point::max()) return -1;
+  const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(next - now).count();
+  return static_cast<int>(std::clamp<long>(wait + 1, 0, 60000));
+}
+
+void LauncherServer::tick() {
+  const auto now = Clock::now();
+  for (auto& [id, sandbox] : living_) {
+    const auto look = looks_.find(id);
+    if (look == looks_.end() || look->second > now) continue;
+    if (const auto again = sandbox.enforce(now)) {
+      look->second = *again;
+    } else {
+      looks_.erase(look);
+    }
+  }
+  for (auto& [id, ended] : ended_)
+    if (!ended.told) tell(ended);
+  remove_cgroups();
+  if (!clients_.empty() || !living_.empty()) {
+    idle_since_ = now;
+  } else if (options_.listener.valid() && now - idle_since_ >= options_.linger) {
+    stop_ = true;
+  }
+}
+
+void LauncherServer::remove_cgroups() {
+  std::erase_if(cgroups_to_remove_, [](Sandbox& sandbox) {
+    const auto removed = sandbox.remove_cgroup();
+    return removed || removed.error().code != EBUSY;
+  });
+}
+
+void LauncherServer::accept_clients() {
+  for (;;) {
+    Fd fd(::accept4(options_.listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (!fd.valid()) return;
+    ucred peer{};
+    socklen_t length = sizeof peer;
+    if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.uid != 0) continue;  // closed: root only
+    clients_.push_back(std::make_unique<Client>());
+    clients_.back()->channel = Channel(std::move(fd));
+    for (auto& [id, ended] : ended_) ended.told = false;  // a new supervisor hears of every exit nobody acknowledged
+  }
+}
+
+void LauncherServer::serve(Client& client) {
+  auto message = client.channel.try_receive();
+  if (!message && message.error().code == EAGAIN) return;
+  if (!message || !*message) {
+    client.gone = true;
+    return;
+  }
+  json answer;
+  std::vector<int> reply_fds;
+  try {
+    const json request = json::from_cbor((*message)->text);
+    answer = handle(request, std::move((*message)->fds), reply_fds);
+    answer["serial"] = request.at("serial");
+  } catch (const json::exception& e) {
+    answer = to_reply(Error{.operation = "read request", .detail = e.what()});
+  }
+  const auto bytes = json::to_cbor(answer);
+  if (!client.channel.send({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, reply_fds)) client.gone = true;
+}
+
+Sandbox* LauncherServer::find(const std::string& id) {
+  const auto found = living_.find(id);
+  return found == living_.end() ? nullptr : &found->second;
+}
+
+json LauncherServer::handle(const json& request, std::vector<Fd> fds, std::vector<int>&) {
+  const auto op = request.at("op").get<std::string>();
+  const auto with_sandbox = [&](auto&& action) -> json {
+    const auto id = request.at("id").get<std::string>();
+    Sandbox* sandbox = find(id);
+    if (sandbox == nullptr) return to_reply(Error{.operation = op, .object = id, .code = ESRCH});
+    return reply(action(*sandbox));
+  };
+  if (op == "launch") return launch(request, std::move(fds));
+  if (op == "exec") return exec(request, std::move(fds));
+  if (op == "kill")
+    return with_sandbox([&](Sandbox& s) {
+      return s.kill(parse_end_reason(request.at("cause").get<std::string>()).value_or(EndReason::killed_by_request));
+    });
+  if (op == "signal") return with_sandbox([&](Sandbox& s) { return s.signal(request.at("signal").get<int>()); });
+  if (op == "freeze") return with_sandbox([&](Sandbox& s) { return s.set_frozen(true); });
+  if (op == "thaw") return with_sandbox([&](Sandbox& s) { return s.set_frozen(false); });
+  if (op == "list") return list();
+  if (op == "acknowledge") {
+    const auto id = request.at("id").get<std::string>();
+    if (ended_.erase(id) == 0) return to_reply(Error{.operation = op, .object = id, .code = ESRCH});
+    ::unlink(record_path(id, ".json").c_str());
+    ::unlink(record_path(id, ".init").c_str());
+    return {{"ok", true}};
+  }
+  if (op == "acquire_range") return reply(ranges_->acquire());
+  if (op == "adopt_range") return reply(ranges_->adopt(request.at("base").get<std::uint32_t>()));
+  if (op == "release_range") return reply(ranges_->release(request.at("base").get<std::uint32_t>()));
+  if (op == "mount_workspace")
+    return reply(mount_workspace({.name = request.at("name").get<std::string>(),
+                                  .lower = request.at("lower").get<std::string>(),
+                                  .lower_uid = request.at("lower_uid").get<std::uint32_t>(),
+                                  .range_base = request.at("range").get<std::uint32_t>(),
+                                  .upper = request.at("upper").get<std::string>(),
+                                  .work = request.at("work").get<std::string>()}));
+  if (op == "unmount_workspace") return reply(unmount_workspace(request.at("name").get<std::string>()));
+  if (op == "shutdown") {
+    stop_ = true;
+    return {{"ok", true}};
+  }
+  return to_reply(Error{.operation = "request", .object = op, .detail = "unknown operation"});
+}
+
+std::string LauncherServer::record_path(const std::string& id, const char* suffix) const {
+  return options_.state_dir.empty() ? "" : options_.state_dir + "/exits/" + file_name(id) + suffix;
+}
+
+Result<Fd> LauncherServer::open_record(const std::string& id) const {
+  if (options_.state_dir.empty()) {
+    Fd fd(::memfd_create("bulkhead-exit", MFD_CLOEXEC));
+    if (!fd.valid()) return errno_error("memfd_create");
+    return fd;
+  }
+  return open_file(record_path(id, ".init"), O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+}
+
+namespace {
+
+struct RequestStdio {
+  Stdio stdio;
+  bool complete = true;
+};
+
+// Descriptors come in the order in, out, err (absent ones left out), then extras; "stdio" says which are there.
+RequestStdio take_stdio(const json& request, const std::vector<Fd>& fds) {
+  RequestStdio taken;
+  std::size_t next = 0;
+  const auto take = [&](bool present) {
+    if (!present) return -1;
+    if (next >= fds.size()) {
+      taken.complete = false;
+      return -1;
+    }
+    return fds[next++].get();
+  };
+  const auto& present = request.at("stdio");
+  taken.stdio.in = take(present.at(0).get<bool>());
+  taken.stdio.out = take(present.at(1).get<bool>());
+  taken.stdio.err = take(present.at(2).get<bool>());
+  taken.stdio.capture = request.value("capture", false);
+  if (const auto extra = request.find("extra"); extra != request.end())
+    for (const auto& number : *extra) taken.stdio.extra.emplace_back(take(true), number.get<int>());
+  return taken;
+}
+
+}  // namespace
+
+json LauncherServer::launch(const json& request, std::vector<Fd> fds) {
+  const auto id = request.at("id").get<std::string>();
+  if (!safe_name(id)) return to_reply(Error{.operation = "launch", .object = id, .detail = "not a usable sandbox id"});
+  if (living_.contains(id) || ended_.contains(id)) return to_reply(Error{.operation = "launch", .object = id, .code = EEXIST});
+  const auto& bytes = request.at("plan").get_binary();
+  auto plan = decode({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  if (!plan) return to_reply(plan.error());
+  const RequestStdio taken = take_stdio(request, fds);
+  if (!taken.complete) return to_reply(Error{.operation = "launch", .object = id, .detail = "descriptors are missing"});
+  int user_namespace = -1;
+  for (const Operation& op : plan->operations)
+    if (op.step == Step::user_namespace) {
+      auto fd = ranges_->user_namespace(static_cast<std::uint32_t>(op.number));
+      if (!fd) return to_reply(fd.error(), std::string(name(op.step)));
+      user_namespace = *fd;
+    }
+  auto record = open_record(id);
+  if (!record) return to_reply(record.error());
+  auto sandbox = Sandbox::launch(site_, id, std::move(*plan), user_namespace, taken.stdio, std::move(*record));
+  if (!sandbox) {
+    if (!options_.state_dir.empty()) ::unlink(record_path(id, ".init").c_str());
+    return to_reply(sandbox.error().error, sandbox.error().step);
+  }
+  const json answer = {{"ok", {{"pid", sandbox->pid()}, {"start_time", sandbox->start_time()}, {"cgroup", sandbox->cgroup_node()}}}};
+  register_sandbox(std::move(*sandbox));
+  return answer;
+}
+
+json LauncherServer::exec(const json& request, std::vector<Fd> fds) {
+  const auto id = request.at("id").get<std::string>();
+  const auto exec_id = request.at("exec_id").get<std::string>();
+  Sandbox* host = find(id);
+  if (host == nullptr || host->is_guest()) return to_reply(Error{.operation = "exec", .object = id, .code = ESRCH});
+  if (!safe_name(exec_id) || living_.contains(exec_id) || ended_.contains(exec_id))
+    return to_reply(Error{.operation = "exec", .object = exec_id, .code = EEXIST});
+  const RequestStdio taken = take_stdio(request, fds);
+  CommandSpec command;
+  request.at("argv").get_to(command.argv);
+  request.at("env").get_to(command.environment);
+  auto directory = SandboxPath::parse(request.at("dir").get<std::string>());
+  if (!directory) return to_reply(directory.error());
+  if (command.argv.empty() || !taken.complete) return to_reply(Error{.operation = "exec", .object = exec_id, .code = EINVAL});
+  command.directory = *directory;
+  int user_namespace = -1;
+  for (const Operation& op : host->plan().operations)
+    if (op.step == Step::user_namespace) user_namespace = ranges_->user_namespace(static_cast<std::uint32_t>(op.number)).value_or(-1);
+  auto sandbox = Sandbox::launch_into(site_, exec_id, *host, std::move(command), user_namespace, taken.stdio);
+  if (!sandbox) return to_reply(sandbox.error().error, sandbox.error().step);
+  register_sandbox(std::move(*sandbox));
+  return {{"ok", true}};
+}
+
+void LauncherServer::register_sandbox(Sandbox sandbox) {
+  const std::string id = sandbox.id();
+  const auto [at, inserted] = living_.emplace(id, std::move(sandbox));
+  if (const auto look = at->second.enforce(Clock::now())) looks_[id] = *look;
+}
+
+// Record, then reap, then tell: whoever is killed between two of these finds the rest done or to be done again.
+void LauncherServer::conclude(const std::string& id) {
+  const auto found = living_.find(id);
+  Ended ended{.record = found->second.conclude()};
+  if (!options_.state_dir.empty()) {
+    // If this fails the record still lives in our memory and in init's own record.
+    if (auto written = write_file_atomic(record_path(id, ".json"), json(ended.record).dump()); !written)
+      ended.record.detail += " (not recorded: " + written.error().text() + ")";
+  }
+  found->second.reap();
+  looks_.erase(id);
+  if (!found->second.is_guest()) cgroups_to_remove_.push_back(std::move(found->second));
+  living_.erase(found);
+  remove_cgroups();
+  const auto [at, inserted] = ended_.emplace(id, std::move(ended));
+  tell(at->second);
+}
+
+void LauncherServer::tell(Ended& ended) {
+  const auto bytes = json::to_cbor({{"exit", json(ended.record)}});
+  for (const auto& client : clients_) {
+    if (client->gone) continue;
+    // A client that does not read is told later: nothing of ours waits for it.
+    const ssize_t sent = ::send(client->channel.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent == static_cast<ssize_t>(bytes.size())) ended.told = true;
+  }
+}
+
+json LauncherServer::list() const {
+  json rows = json::array();
+  for (const auto& [id, sandbox] : living_)
+    rows.push_back({{"id", id}, {"pid", sandbox.pid()}, {"start_time", sandbox.start_time()}, {"cgroup", sandbox.cgroup_node()}});
+  for (const auto& [id, ended] : ended_) rows.push_back({{"id", id}, {"ended", json(ended.record)}});
+  return {{"ok", std::move(rows)}};
+}
+
+Result<std::string> LauncherServer::mount_workspace(const WorkspaceMount& mount) {
+  if (options_.state_dir.empty()) return fail("mount workspace", mount.name, "this launcher has no state directory");
+  if (!safe_name(mount.name)) return fail("mount workspace", mount.name, "not a usable name");
+  const std::string at = options_.state_dir + "/mnt/" + file_name(mount.name);
+  if (exists(at)) return errno_error("mount workspace", mount.name, EEXIST);
+  BULKHEAD_ASSIGN(const int user_namespace, ranges_->user_namespace(mount.range_base));
+  const std::string staging = options_.state_dir + "/mnt/.staging";
+  BULKHEAD_TRY(make_directory(staging, 0700));
+  BULKHEAD_ASSIGN(const Fd overlay, make_workspace_overlay(mount, user_namespace, staging));
+  BULKHEAD_TRY(make_directory(at, 0700));
+  if (::move_mount(overlay.get(), "", AT_FDCWD, at.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
+    auto error = errno_error("attach workspace at", at);
+    ::rmdir(at.c_str());
+    return error;
+  }
+  workspaces_.push_back(mount.name);
+  return at;
+}
+
+Result<> LauncherServer::unmount_workspace(const std::string& name) {
+  if (std::erase(workspaces_, name) == 0) return errno_error("unmount workspace", name, ENOENT);
+  const std::string at = options_.state_dir + "/mnt/" + file_name(name);
+  if (::umount2(at.c_str(), MNT_DETACH) != 0) return errno_error("unmount workspace", at);
+  if (::rmdir(at.c_str()) != 0) return errno_error("remove", at);
+  return {};
+}
+
+// After this no process of ours lives and no cgroup of ours is left, unless the kernel takes longer than two seconds.
+void LauncherServer::kill_everything() {
+  for (auto& [id, sandbox] : living_) (void)sandbox.kill(EndReason::killed_by_request);
+  while (!living_.empty()) conclude(std::string(living_.begin()->first));
+  const auto deadline = Clock::now() + std::chrono::seconds(2);
+  while (!cgroups_to_remove_.empty() && Clock::now() < deadline) {
+    remove_cgroups();
+    if (!cgroups_to_remove_.empty()) ::poll(nullptr, 0, 2);
+  }
+}
+
+}  // namespace bulkhead

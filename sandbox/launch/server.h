@@ -1,0 +1,80 @@
+// The launcher: one thread, one loop. Executes plans, is parent of every sandbox, enforces the limits that no cgroup
+// does, and records each exit before it reaps. Its clients come and go; it stays while a sandbox lives.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "sandbox/launch/sandbox.h"
+#include "sandbox/launch/uid_ranges.h"
+#include "sandbox/launch/workspace_mount.h"
+#include "sandbox/sys/channel.h"
+
+namespace bulkhead {
+
+struct LauncherOptions {
+  std::string state_dir;       // exit records and workspace mount points; empty: neither (a private launcher)
+  std::string cgroup_root;
+  std::string init_path;
+  std::string uid_lock_file;
+  Fd listener;                 // clients connect here; invalid for a private launcher
+  Channel only_client;         // a private launcher's; it ends with it
+  std::chrono::seconds linger{60};
+};
+
+class LauncherServer {
+ public:
+  static Result<std::unique_ptr<LauncherServer>> create(LauncherOptions options);
+  ~LauncherServer();
+  Result<> run();  // until shut down, or nobody needs it any more
+
+ private:
+  struct Client {
+    Channel channel;
+    bool gone = false;
+  };
+  struct Ended {
+    ExitRecord record;
+    bool told = false;
+  };
+  explicit LauncherServer(LauncherOptions options) : options_(std::move(options)) {}
+
+  Result<> prepare();
+  void accept_clients();
+  void serve(Client& client);
+  nlohmann::json handle(const nlohmann::json& request, std::vector<Fd> fds, std::vector<int>& reply_fds);
+  nlohmann::json launch(const nlohmann::json& request, std::vector<Fd> fds);
+  nlohmann::json exec(const nlohmann::json& request, std::vector<Fd> fds);
+  nlohmann::json list() const;
+  Result<std::string> mount_workspace(const WorkspaceMount& mount);
+  Result<> unmount_workspace(const std::string& name);
+  Result<Fd> open_record(const std::string& id) const;
+  void register_sandbox(Sandbox sandbox);
+  void conclude(const std::string& id);
+  void tell(Ended& ended);
+  void tick();
+  int wait_milliseconds() const;
+  void remove_cgroups();
+  void kill_everything();
+  Sandbox* find(const std::string& id);
+  std::string record_path(const std::string& id, const char* suffix) const;
+
+  LauncherOptions options_;
+  LaunchSite site_;
+  Fd init_, epoll_;
+  std::unique_ptr<UidRanges> ranges_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::map<std::string, Sandbox> living_;
+  std::map<std::string, Ended> ended_;
+  std::vector<Sandbox> cgroups_to_remove_;
+  std::vector<std::string> workspaces_;
+  std::map<std::string, Clock::time_point> looks_;
+  Clock::time_point idle_since_{};
+  bool stop_ = false;
+};
+
+}  // namespace bulkhead

@@ -1,0 +1,30 @@
+// Which uid ranges are taken, on the whole host: byte locks on one file in /run, held by the launcher as long as it
+// lives, so that launchers of different state directories never share a range and none is lost when one dies.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "sandbox/base/result.h"
+#include "sandbox/sys/fd.h"
+
+namespace bulkhead {
+
+class UidRanges {
+ public:
+  static Result<UidRanges> open(const std::string& lock_file);
+  Result<std::uint32_t> acquire();        // the first uid of a free range
+  Result<> adopt(std::uint32_t base);     // a range named before; EAGAIN when another launcher has it
+  Result<> release(std::uint32_t base);
+  // The range's user namespace, made at first use.
+  Result<int> user_namespace(std::uint32_t base);
+
+ private:
+  Result<> lock(std::uint32_t index, short type);
+  Fd file_;
+  std::map<std::uint32_t, Fd> held_;      // base -> user namespace, unset until used
+  std::uint32_t next_ = 0;
+};
+
+}  // namespace bulkhead
