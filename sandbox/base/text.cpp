@@ -137,6 +137,16 @@ std::string printable(std::string_view untrusted, std::size_t limit) {
   return out;
 }
 
+std::size_t utf8_prefix(std::string_view text) {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const Decoded next = decode(text.substr(at));
+    if (next.length == 0) break;
+    at += next.length;
+  }
+  return at;
+}
+
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
   constexpr std::size_t longest_key = 64;  // the distance costs the product of both lengths, and `word` is untrusted
   if (word.size() > longest_key) return {};

@@ -13,6 +13,9 @@ namespace bulkhead {
 // too.
 std::string printable(std::string_view untrusted, std::size_t limit = 4096);
 
+// How many bytes of `text` are well-formed UTF-8 (RFC 3629), counted from the front: text.size() when all are.
+std::size_t utf8_prefix(std::string_view text);
+
 // The candidate nearest to `word` by edit distance, or "" when none is near enough to be a likely misspelling.
 std::string nearest(std::string_view word, std::span<const std::string> candidates);
 

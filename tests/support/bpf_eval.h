@@ -46,14 +46,29 @@ inline std::uint32_t evaluate_bpf(std::span<const sock_filter> program, const se
         break;
       case BPF_ALU:
         switch (BPF_OP(i.code)) {
-          case BPF_AND: a &= operand; break;
-          case BPF_OR: a |= operand; break;
-          case BPF_XOR: a ^= operand; break;
-          case BPF_ADD: a += operand; break;
-          case BPF_SUB: a -= operand; break;
-          case BPF_LSH: a <<= operand; break;
-          case BPF_RSH: a >>= operand; break;
-          default: throw std::runtime_error("arithmetic that no seccomp program needs");
+          case BPF_AND:
+            a &= operand;
+            break;
+          case BPF_OR:
+            a |= operand;
+            break;
+          case BPF_XOR:
+            a ^= operand;
+            break;
+          case BPF_ADD:
+            a += operand;
+            break;
+          case BPF_SUB:
+            a -= operand;
+            break;
+          case BPF_LSH:
+            a <<= operand;
+            break;
+          case BPF_RSH:
+            a >>= operand;
+            break;
+          default:
+            throw std::runtime_error("arithmetic that no seccomp program needs");
         }
         break;
       case BPF_JMP: {
@@ -63,11 +78,20 @@ inline std::uint32_t evaluate_bpf(std::span<const sock_filter> program, const se
         }
         bool taken = false;
         switch (BPF_OP(i.code)) {
-          case BPF_JEQ: taken = a == operand; break;
-          case BPF_JGT: taken = a > operand; break;
-          case BPF_JGE: taken = a >= operand; break;
-          case BPF_JSET: taken = (a & operand) != 0; break;
-          default: throw std::runtime_error("unknown jump");
+          case BPF_JEQ:
+            taken = a == operand;
+            break;
+          case BPF_JGT:
+            taken = a > operand;
+            break;
+          case BPF_JGE:
+            taken = a >= operand;
+            break;
+          case BPF_JSET:
+            taken = (a & operand) != 0;
+            break;
+          default:
+            throw std::runtime_error("unknown jump");
         }
         at += taken ? i.jt : i.jf;
         break;
@@ -75,8 +99,10 @@ inline std::uint32_t evaluate_bpf(std::span<const sock_filter> program, const se
       case BPF_RET:
         return BPF_RVAL(i.code) == BPF_A ? a : i.k;
       case BPF_MISC:
-        if (BPF_MISCOP(i.code) == BPF_TAX) x = a;
-        else a = x;
+        if (BPF_MISCOP(i.code) == BPF_TAX)
+          x = a;
+        else
+          a = x;
         break;
       default:
         throw std::runtime_error("unknown instruction");
@@ -89,14 +115,22 @@ inline std::uint32_t evaluate_bpf(std::span<const sock_filter> program, const se
 inline std::string verdict(std::uint32_t action) {
   const std::uint32_t data = action & SECCOMP_RET_DATA;
   switch (action & SECCOMP_RET_ACTION_FULL) {
-    case SECCOMP_RET_ALLOW: return "allow";
-    case SECCOMP_RET_ERRNO: return "errno " + std::to_string(data);
-    case SECCOMP_RET_KILL_PROCESS: return "kill process";
-    case SECCOMP_RET_KILL_THREAD: return "kill thread";
-    case SECCOMP_RET_TRAP: return "trap";
-    case SECCOMP_RET_TRACE: return "trace " + std::to_string(data);
-    case SECCOMP_RET_LOG: return "log";
-    default: return "unknown";
+    case SECCOMP_RET_ALLOW:
+      return "allow";
+    case SECCOMP_RET_ERRNO:
+      return "errno " + std::to_string(data);
+    case SECCOMP_RET_KILL_PROCESS:
+      return "kill process";
+    case SECCOMP_RET_KILL_THREAD:
+      return "kill thread";
+    case SECCOMP_RET_TRAP:
+      return "trap";
+    case SECCOMP_RET_TRACE:
+      return "trace " + std::to_string(data);
+    case SECCOMP_RET_LOG:
+      return "log";
+    default:
+      return "unknown";
   }
 }
 

@@ -1,0 +1,91 @@
+#include "supervisor/config/document.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <memory>
+
+#include "sandbox/base/text.h"
+#include "sandbox/base/units.h"
+#include "supervisor/config/document_builder.h"
+
+namespace bulkhead {
+namespace {
+
+struct FileCloser {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+Position position_at(std::string_view text, std::size_t at) {
+  Position position{1, 1};
+  for (const char c : text.substr(0, at)) {
+    ++position.column;
+    if (c == '\n') ++position.line, position.column = 1;
+  }
+  return position;
+}
+
+// What neither format allows, and what yaml-cpp would take for UTF-16.
+Result<> check_characters(std::string_view text, const std::string& file_name) {
+  if (const std::size_t good = utf8_prefix(text); good != text.size())
+    return refuse_at(file_name, position_at(text, good), "is not UTF-8 from here on");
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const auto c = static_cast<unsigned char>(text[at]);
+    if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f)
+      return refuse_at(file_name, position_at(text, at), "holds a control character: " + printable(text.substr(at, 1)));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Document> read_document(std::string_view text, std::string file_name) {
+  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+  if (text.size() > kMostText) return refuse_at(file_name, {}, "is larger than " + format_bytes(kMostText));
+  BULKHEAD_TRY(check_characters(text, file_name));
+  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+  if (file_name.ends_with(".json")) return read_json(text, std::move(file_name));
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first != std::string_view::npos && text[first] == '{')
+    if (auto document = read_json(text, file_name)) return document;  // else it may be YAML's own {key: value}
+  return read_yaml(text, std::move(file_name));
+}
+
+Result<Document> read_document_file(const std::string& path) {
+  // O_NONBLOCK: a pipe in the place of a file must not hang who reads it.
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return errno_error("read", path);
+  const std::unique_ptr<std::FILE, FileCloser> file(fdopen(fd, "r"));
+  struct stat status{};
+  if (fstat(fd, &status) != 0) return errno_error("read", path);
+  if (!S_ISREG(status.st_mode)) return fail("read", path, "is not a regular file");
+  std::string text(kMostText + 1, '\0');  // one more than is allowed: too large shows as such
+  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
+  if (std::ferror(file.get()) != 0) return errno_error("read", path);
+  return read_document(text, path);
+}
+
+Error located(const Document& document, Error error) {
+  std::string pointer = error.object;
+  auto place = document.positions.find(pointer);
+  while (place == document.positions.end() && !pointer.empty()) {
+    const std::size_t slash = pointer.rfind('/');
+    pointer.resize(slash == std::string::npos ? 0 : slash);
+    place = document.positions.find(pointer);
+  }
+  std::string where = document.file_name;
+  if (place != document.positions.end())
+    where += ":" + std::to_string(place->second.line) + ":" + std::to_string(place->second.column);
+  // Error::text puts a blank between operation and object, and ": " before what follows.
+  error.operation = error.object.empty() ? where : where + ":";
+  return error;
+}
+
+std::string locate(const Document& document, const Error& error) {
+  std::string text = located(document, error).text();
+  if (!error.hint.empty()) text += "\n  " + error.hint;
+  return text;
+}
+
+}  // namespace bulkhead
