@@ -1,0 +1,141 @@
+#include "supervisor/cli/follow.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+
+#include <array>
+
+#include "sandbox/base/text.h"
+#include "supervisor/cli/console.h"
+#include "supervisor/cli/live_lines.h"
+#include "supervisor/core/report/report.h"
+
+namespace bulkhead {
+namespace {
+
+sigset_t interrupt_set() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&set, signal);
+  return set;
+}
+
+class Follower {
+ public:
+  Follower(ControlClient client, std::string run, Show show)
+      : client_(std::move(client)), run_(std::move(run)), show_(show) {}
+
+  Outcome<int> follow(Interrupts& interrupts) {
+    while (true) {
+      // What has come is taken first: poll() knows nothing of lines that the client has read already.
+      auto reply = client_.poll();
+      if (!reply) return lost(reply.error());
+      if (*reply) {
+        if (auto ended = take(**reply); !ended || *ended) return finish(std::move(ended));
+        continue;
+      }
+      std::array<pollfd, 2> waits{{{client_.socket().get(), POLLIN, 0}, {interrupts.fd().get(), POLLIN, 0}}};
+      if (::poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR)
+        return failure(ExitCode::fault, errno_error("wait for bulkheadd").error());
+      if (waits[1].revents == 0) continue;
+      if (const std::string cause = interrupts.take(); !cause.empty())
+        if (!interrupt(cause)) return left();
+    }
+  }
+
+ private:
+  using Ended = Outcome<std::optional<int>>;
+
+  Ended take(const Reply& reply) {
+    if (const auto* event = std::get_if<EventReply>(&reply)) {
+      auto typed = event_from_json(event->event);
+      if (!typed) return failure(ExitCode::fault, typed.error());
+      if (const std::string line = lines_.line(*typed); !line.empty() && show_ == Show::lines) err_line(line);
+      events_.push_back(*std::move(typed));
+      return std::nullopt;
+    }
+    if (const auto* error = std::get_if<ErrorReply>(&reply))
+      return std::unexpected(Failure{.error = {.operation = error->text, .hint = error->hint}, .code = error->exit_code});
+    if (const auto* finished = std::get_if<FinishedReply>(&reply)) return finished->exit_code;
+    return std::nullopt;  // accepted
+  }
+
+  Outcome<int> finish(Ended ended) {
+    if (!ended) {
+      if (!events_.empty()) show_report();
+      return std::unexpected(ended.error());
+    }
+    if (auto shown = show_report(); !shown) return std::unexpected(shown.error());
+    return **ended;
+  }
+
+  Outcome<> show_report() const {
+    auto report = or_exit(ExitCode::fault, report_of(events_));
+    if (!report) return std::unexpected(report.error());
+    if (show_ == Show::lines) err_line("");
+    out_text(render_text(*report));
+    return {};
+  }
+
+  // False: the person has had enough of waiting.
+  bool interrupt(const std::string& cause) {
+    if (cancelled_) return false;
+    cancelled_ = true;
+    err_line("cancelling (" + cause + "); press Ctrl-C again to stop waiting");
+    // Where it cannot be sent the daemon is gone, which the next poll() says.
+    static_cast<void>(client_.send(CancelRequest{run_}));
+    return true;
+  }
+
+  Outcome<int> left() const {
+    err_line("bulkhead: no longer waiting; bulkheadd goes on cancelling run " + run_);
+    err_line("  next: sudo bulkhead ps; sudo bulkhead journal " + run_);
+    return static_cast<int>(ExitCode::task_failed);
+  }
+
+  Outcome<int> lost(const Error& error) const {
+    return failure(ExitCode::fault,
+                   {.operation = "follow run",
+                    .object = run_,
+                    .detail = error.code == ECONNRESET ? "bulkheadd ended before the run did" : error.text(),
+                    .hint = "see what it got to: sudo bulkhead journal " + run_ +
+                            "; end and remove what is left: sudo bulkhead clean"});
+  }
+
+  ControlClient client_;
+  std::string run_;
+  Show show_;
+  LiveLines lines_;
+  std::vector<Event> events_;  // the run's, from its first: what the report is made of
+  bool cancelled_ = false;
+};
+
+}  // namespace
+
+Result<Interrupts> Interrupts::open() {
+  const sigset_t set = interrupt_set();
+  if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return errno_error("block signals");
+  Fd fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd.valid()) return errno_error("make signalfd");
+  return Interrupts(std::move(fd));
+}
+
+std::string Interrupts::take() {
+  signalfd_siginfo info{};
+  if (::read(fd_.get(), &info, sizeof info) != sizeof info) return {};
+  if (info.ssi_signo == SIGINT) return "interrupted from the keyboard";
+  return "bulkhead got " + signal_text(static_cast<int>(info.ssi_signo));
+}
+
+Interrupts::~Interrupts() {
+  if (!fd_.valid()) return;  // moved from
+  const sigset_t set = interrupt_set();
+  ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
+}
+
+Outcome<int> follow(ControlClient client, const std::string& run, Interrupts interrupts, Show show) {
+  return Follower(std::move(client), run, show).follow(interrupts);
+}
+
+}  // namespace bulkhead
