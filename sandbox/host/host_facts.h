@@ -14,23 +14,23 @@ enum class CgroupMode { none, v2, hybrid };
 // Where Bulkhead's cgroups live. Hybrid: limits on the v1 hierarchies, kill and freeze on the (empty) v2 tree.
 struct CgroupLayout {
   CgroupMode mode = CgroupMode::none;
-  std::string v2_parent;                       // directory in the v2 tree under which our root node is made
-  std::map<std::string, std::string> v1;       // controller ("memory", "cpu", "cpuacct", "pids") -> directory, hybrid only
-  std::string reason;                          // why mode is none
+  std::string v2_parent;                  // directory in the v2 tree under which our root node is made
+  std::map<std::string, std::string> v1;  // controller ("memory", "cpu", "cpuacct", "pids") -> directory, hybrid only
+  std::string reason;                     // why mode is none
   bool operator==(const CgroupLayout&) const = default;
 };
 
 struct Wall {
-  std::string name;      // "user namespaces"
+  std::string name;  // "user namespaces"
   bool present = false;
-  std::string detail;    // what was tried and what came of it; where absent, what stands in for it or what to do
+  std::string detail;  // what was tried and what came of it; where absent, what stands in for it or what to do
   bool operator==(const Wall&) const = default;
 };
 
 struct HostFacts {
-  std::string kernel;            // release
+  std::string kernel;  // release
   CgroupLayout cgroups;
-  int last_capability = 40;      // /proc/sys/kernel/cap_last_cap
+  int last_capability = 40;               // /proc/sys/kernel/cap_last_cap
   std::vector<std::string> device_nodes;  // of those a policy may name, the ones /dev has
   bool operator==(const HostFacts&) const = default;
 };

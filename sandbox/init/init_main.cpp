@@ -1,6 +1,6 @@
-// bulkhead-init: pid 1 inside every sandbox. Starts the command in a session of its own, reaps what is left to it, copies
-// captured output up to a bound, and leaves an exit record on a host-only descriptor. It runs under the same filter,
-// limits and identity as the command, is not dumpable, and its end ends the pid namespace and all in it.
+// bulkhead-init: pid 1 inside every sandbox. Starts the command in a session of its own, reaps what is left to it,
+// copies captured output up to a bound, and leaves an exit record on a host-only descriptor. It runs under the same
+// filter, limits and identity as the command, is not dumpable, and its end ends the pid namespace and all in it.
 //
 // Static, without the C++ runtime's help: no allocation, no exceptions, no iostreams.
 #include <errno.h>
@@ -110,7 +110,8 @@ int be_pid_one(char** argv, bool capture_output, unsigned long long limit) {
 
   sigset_t watched;
   sigemptyset(&watched);
-  for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH}) sigaddset(&watched, signal);
+  for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH})
+    sigaddset(&watched, signal);
   if (sigprocmask(SIG_SETMASK, &watched, nullptr) != 0) fail_setup();
   const int signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals < 0) fail_setup();

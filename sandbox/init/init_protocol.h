@@ -1,5 +1,5 @@
-// What the launcher and bulkhead-init agree on: descriptor numbers and the exit record. Plain C shapes: init is a static
-// program that shares nothing else with us.
+// What the launcher and bulkhead-init agree on: descriptor numbers and the exit record. Plain C shapes: init is a
+// static program that shares nothing else with us.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ enum class InitOutcome : std::uint32_t { exited = 0, signalled = 1, exec_failed 
 struct InitRecord {
   std::uint32_t magic = 0;
   InitOutcome outcome{};
-  std::int32_t value = 0;           // exit code, signal, or errno
+  std::int32_t value = 0;  // exit code, signal, or errno
   std::uint32_t reserved = 0;
   std::uint64_t stdout_dropped = 0;
   std::uint64_t stderr_dropped = 0;

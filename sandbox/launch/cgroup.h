@@ -16,7 +16,7 @@ namespace bulkhead {
 struct CgroupUsage {
   std::uint64_t cpu_us = 0;
   std::uint64_t memory_current = 0;
-  std::uint64_t memory_peak = 0;    // 0 where the kernel does not tell (memory.peak is from 5.19)
+  std::uint64_t memory_peak = 0;  // 0 where the kernel does not tell (memory.peak is from 5.19)
   std::uint64_t oom_kills = 0;
   std::uint64_t pids_refusals = 0;  // forks refused by pids.max
 };
@@ -37,7 +37,7 @@ class Cgroup {
   const std::string& node() const { return node_; }
 
   CgroupUsage usage() const;
-  Result<> kill() const;                 // cgroup.kill: every process, also ones being forked
+  Result<> kill() const;  // cgroup.kill: every process, also ones being forked
   Result<> set_frozen(bool frozen) const;
   bool populated() const;
   // Postcondition on success: no process of it lives and the node is gone, and every parent that became empty too.

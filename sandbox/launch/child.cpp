@@ -31,7 +31,7 @@ constexpr std::size_t kStackBytes = 256 * 1024;
 
 // State of one child while it builds. Lives on the child's stack.
 struct Tree {
-  int root = -1;     // the root mount being built
+  int root = -1;  // the root mount being built
   bool sealed = false;
 };
 
@@ -178,8 +178,8 @@ int do_bind(const Tree& tree, const ChildOperation& op) {
       return -1;
     }
   }
-  const int mount =
-      open_tree(source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (S_ISDIR(st.st_mode) ? AT_RECURSIVE : 0u));
+  const int mount = open_tree(
+      source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (S_ISDIR(st.st_mode) ? AT_RECURSIVE : 0u));
   if (mount < 0) return -1;
   std::uint64_t attributes = MOUNT_ATTR_NOSUID;
   if (!(op.flags & kDevice)) attributes |= MOUNT_ATTR_NODEV;
@@ -261,8 +261,10 @@ int do_mask(const Tree& tree, const ChildOperation& op) {
   if (stated != 0) return -1;
   if (S_ISDIR(st.st_mode)) {
     const char* const options[][2] = {{"mode", "0555"}, {"size", "4k"}, {"nr_inodes", "2"}};
-    return mount_and_attach(tree, op,
-                            new_file_system("tmpfs", options, 3, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY));
+    return mount_and_attach(
+        tree, op,
+        new_file_system("tmpfs", options, 3,
+                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY));
   }
   // /dev/null as we have bound it ourselves, checked to be just that (CVE-2025-31133).
   const int null = open_inside(tree, "dev/null", O_PATH);
@@ -285,7 +287,8 @@ int do_read_only(const Tree& tree, const ChildOperation& op) {
   const int mount = open_tree(target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
   close(target);
   if (mount < 0) return -1;
-  if (set_attributes(mount, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0) != 0) return -1;
+  if (set_attributes(mount, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0) != 0)
+    return -1;
   return mount_and_attach(tree, op, mount, S_ISDIR(st.st_mode));
 }
 
@@ -416,7 +419,8 @@ int perform(Tree& tree, const ChildOperation& op, const ChildContext& context) {
     case Step::symlink:
       return make_symlink(tree, op, op.text);
     case Step::proc:
-      return mount_and_attach(tree, op, new_file_system("proc", nullptr, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+      return mount_and_attach(
+          tree, op, new_file_system("proc", nullptr, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
     case Step::devpts:
       return do_devpts(tree, op);
     case Step::mask:
@@ -467,6 +471,7 @@ int perform(Tree& tree, const ChildOperation& op, const ChildContext& context) {
 
 int run_child(void* argument) {
   ChildContext& context = *static_cast<ChildContext*>(argument);
+  umask(022);  // the launcher's own is tighter; modes of the tree and the command's files are meant as they stand
   for (std::size_t i = 0; i < context.v1_count; ++i)
     if (write(context.v1_tasks[i], "0", 1) != 1) give_up(context, context.count, "join cgroup");
   if (place_descriptors(context) != 0) give_up(context, context.count, "place descriptors");
@@ -507,7 +512,8 @@ long clone3_on_stack(clone_args& arguments, char* stack, int (*function)(void*),
 #endif
 }
 
-pid_t clone_on(ChildContext& context, std::uint64_t flags, int cgroup_fd, int& pidfd, char* stack, int (*function)(void*)) {
+pid_t clone_on(ChildContext& context, std::uint64_t flags, int cgroup_fd, int& pidfd, char* stack,
+               int (*function)(void*)) {
   clone_args arguments{};
   arguments.flags = flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0);
   arguments.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);

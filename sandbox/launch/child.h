@@ -35,11 +35,11 @@ struct ChildContext {
   std::size_t count = 0;
   const int* v1_tasks = nullptr;  // descriptors of `tasks` files to join
   std::size_t v1_count = 0;
-  int join_pidfd = -1;            // a further command: enter this process's namespaces instead of having new ones
+  int join_pidfd = -1;  // a further command: enter this process's namespaces instead of having new ones
   int join_namespaces = 0;
   int user_namespace = -1;
-  uid_t owner_uid = 0;            // host uid and gid of what the sandbox owns (tmpfs)
-  uid_t uid = 0;                  // to become, as seen from the user namespace it is in by then
+  uid_t owner_uid = 0;  // host uid and gid of what the sandbox owns (tmpfs)
+  uid_t uid = 0;        // to become, as seen from the user namespace it is in by then
   gid_t gid = 0;
   const gid_t* groups = nullptr;
   std::size_t group_count = 0;
@@ -59,12 +59,12 @@ struct ChildContext {
   const char* volatile failed_what = nullptr;
 };
 
-// Clones with `clone_flags` (CLONE_NEW…; into the cgroup v2 directory `cgroup_fd`, if ≥ 0) and runs the operations in the
-// child. Returns the child's pid and its pidfd, or -1 with errno. Returns when the child has executed init or died.
+// Clones with `clone_flags` (CLONE_NEW…; into the cgroup v2 directory `cgroup_fd`, if ≥ 0) and runs the operations in
+// the child. Returns the child's pid and its pidfd, or -1 with errno. Returns when the child has executed init or died.
 pid_t clone_child(ChildContext& context, std::uint64_t clone_flags, int cgroup_fd, int& pidfd);
 
-// A child that enters `context.join_pidfd`'s namespaces first and is then cloned again, so that it stands inside the pid
-// namespace; it becomes the launcher's child too (CLONE_PARENT).
+// A child that enters `context.join_pidfd`'s namespaces first and is then cloned again, so that it stands inside the
+// pid namespace; it becomes the launcher's child too (CLONE_PARENT).
 pid_t clone_into(ChildContext& context, int cgroup_fd, int& pidfd);
 
 }  // namespace bulkhead

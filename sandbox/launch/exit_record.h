@@ -12,31 +12,31 @@
 namespace bulkhead {
 
 enum class EndReason {
-  exited,             // exit_code
-  signalled,          // signal
-  out_of_memory,      // the cgroup's memory limit
-  pids_exhausted,     // the command failed after the cgroup's pids limit was hit
+  exited,          // exit_code
+  signalled,       // signal
+  out_of_memory,   // the cgroup's memory limit
+  pids_exhausted,  // the command failed after the cgroup's pids limit was hit
   wall_time,
   cpu_time,
   idle,
   killed_by_request,
   fault_injected,
-  seccomp,            // SIGSYS
-  setup_failed,       // step, step_errno
-  lost                // nobody was left to see it
+  seccomp,       // SIGSYS
+  setup_failed,  // step, step_errno
+  lost           // nobody was left to see it
 };
 std::string_view name(EndReason reason);  // the JSON word: "out_of_memory"
 Result<EndReason> parse_end_reason(std::string_view word);
 
 struct ExitRecord {
-  std::string id;                 // of the sandbox
+  std::string id;  // of the sandbox
   EndReason reason = EndReason::lost;
-  int exit_code = -1;             // of the command, where it exited
-  int signal = 0;                 // that ended the command, where one did
-  std::string step;               // setup_failed: the kernel operation
+  int exit_code = -1;  // of the command, where it exited
+  int signal = 0;      // that ended the command, where one did
+  std::string step;    // setup_failed: the kernel operation
   int step_errno = 0;
-  std::string detail;             // one sentence for a person, with the rule behind the ending
-  std::string origin;             // policy line (JSON pointer) behind the ending: "/limits/memory"; may be empty
+  std::string detail;  // one sentence for a person, with the rule behind the ending
+  std::string origin;  // policy line (JSON pointer) behind the ending: "/limits/memory"; may be empty
   std::int64_t wall_ms = 0;
   std::int64_t cpu_ms = 0;        // user + system, of the whole cgroup
   std::uint64_t peak_memory = 0;  // bytes; 0 where the host does not tell

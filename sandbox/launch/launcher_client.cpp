@@ -21,8 +21,8 @@ std::string init_path_beside(const std::string& launcher_path) {
 }
 
 // Between fork and exec in a process that may have threads: only what is async-signal-safe.
-Result<pid_t> start(const std::string& launcher_path, std::vector<std::string> arguments, const std::vector<std::pair<int, int>>& fds,
-                    bool detached) {
+Result<pid_t> start(const std::string& launcher_path, std::vector<std::string> arguments,
+                    const std::vector<std::pair<int, int>>& fds, bool detached) {
   std::vector<char*> argv;
   for (auto& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
@@ -115,7 +115,8 @@ Result<LauncherClient> LauncherClient::start_detached(const std::string& launche
   const Fd ready_read(ready[0]);
   Fd ready_write(ready[1]);
   BULKHEAD_TRY(start(launcher_path,
-                     {launcher_path, "--listen", socket_path, "--state", state_dir, "--ready-fd", "3", "--init", init_path_beside(launcher_path)},
+                     {launcher_path, "--listen", socket_path, "--state", state_dir, "--ready-fd", "3", "--init",
+                      init_path_beside(launcher_path)},
                      {{ready_write.get(), 3}}, true));
   ready_write.reset();
   BULKHEAD_ASSIGN(std::string words, read_fd(ready_read.get(), 4096));
@@ -131,7 +132,8 @@ Result<Message> LauncherClient::call(std::string request, const std::vector<int>
   BULKHEAD_TRY(channel_.send(request, fds));
   for (;;) {
     BULKHEAD_ASSIGN(auto message, channel_.receive());
-    if (!message) return fail("launcher", "", "it ended before it answered", "see bulkheadd.log in the state directory");
+    if (!message)
+      return fail("launcher", "", "it ended before it answered", "see bulkheadd.log in the state directory");
     try {
       const json answer = parse(*message);
       if (const auto exit = answer.find("exit"); exit != answer.end()) {
@@ -244,10 +246,11 @@ Result<> LauncherClient::unmount_workspace(const std::string& name) {
 }
 
 Result<> LauncherClient::exec(const std::string& id, const std::string& exec_id, const std::vector<std::string>& argv,
-                              const std::map<std::string, std::string>& environment, const std::string& cwd, int stdin_fd, int stdout_fd,
-                              int stderr_fd) {
+                              const std::map<std::string, std::string>& environment, const std::string& cwd,
+                              int stdin_fd, int stdout_fd, int stderr_fd) {
   std::vector<int> fds;
-  json j = {{"op", "exec"}, {"serial", ++serial_}, {"id", id}, {"exec_id", exec_id}, {"argv", argv}, {"env", environment}, {"dir", cwd}};
+  json j = {{"op", "exec"}, {"serial", ++serial_}, {"id", id},  {"exec_id", exec_id},
+            {"argv", argv}, {"env", environment},  {"dir", cwd}};
   j["stdio"] = pack_stdio(fds, stdin_fd, stdout_fd, stderr_fd);
   BULKHEAD_TRY(call(dump(j), fds));
   return {};

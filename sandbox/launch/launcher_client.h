@@ -19,9 +19,9 @@
 namespace bulkhead {
 
 struct LaunchRequest {
-  std::string id;           // unique among this launcher's sandboxes: "run/agent/1"
+  std::string id;  // unique among this launcher's sandboxes: "run/agent/1"
   LaunchPlan plan;
-  int stdin_fd = -1;        // borrowed until launch() returns; -1: /dev/null
+  int stdin_fd = -1;  // borrowed until launch() returns; -1: /dev/null
   int stdout_fd = -1;
   int stderr_fd = -1;
   bool capture_output = false;  // init copies at most plan.output_bytes of stdout and stderr into the descriptors above
@@ -31,9 +31,9 @@ struct LaunchRequest {
 
 struct LiveSandbox {
   std::string id;
-  int pid = 0;                    // of init, in our pid namespace
-  std::uint64_t start_time = 0;   // clock ticks since boot
-  std::string cgroup;             // relative to the launcher's root node
+  int pid = 0;                   // of init, in our pid namespace
+  std::uint64_t start_time = 0;  // clock ticks since boot
+  std::string cgroup;            // relative to the launcher's root node
   std::optional<ExitRecord> ended;
 };
 
@@ -49,28 +49,29 @@ class LauncherClient {
                                                const std::string& socket_path);
 
   Result<LiveSandbox> launch(const LaunchRequest& request);
-  Result<> kill(const std::string& id, EndReason cause);   // the whole cgroup; returns before it is gone, the exit record follows
-  Result<> signal(const std::string& id, int signal);      // to the command, through init
+  Result<> kill(const std::string& id,
+                EndReason cause);  // the whole cgroup; returns before it is gone, the exit record follows
+  Result<> signal(const std::string& id, int signal);  // to the command, through init
   Result<> freeze(const std::string& id);
   Result<> thaw(const std::string& id);
-  Result<std::vector<LiveSandbox>> list();                 // living, and ended ones whose record nobody acknowledged
-  Result<> acknowledge(const std::string& id);             // the record is journaled: the launcher may forget it
-  Result<std::uint32_t> acquire_range();                   // first uid of 65,536; ours until released or the launcher ends
-  Result<> adopt_range(std::uint32_t base);                // the same for a range named by an earlier journal
+  Result<std::vector<LiveSandbox>> list();      // living, and ended ones whose record nobody acknowledged
+  Result<> acknowledge(const std::string& id);  // the record is journaled: the launcher may forget it
+  Result<std::uint32_t> acquire_range();        // first uid of 65,536; ours until released or the launcher ends
+  Result<> adopt_range(std::uint32_t base);     // the same for a range named by an earlier journal
   Result<> release_range(std::uint32_t base);
   Result<std::string> mount_workspace(const WorkspaceMount& mount);  // path, valid as a bind source in plans only
   Result<> unmount_workspace(const std::string& name);
   // Runs a further command inside a living sandbox (same namespaces, cgroup, filter, identity) on the given stdio; its
   // exit arrives as an exit record with id `exec_id`.
   Result<> exec(const std::string& id, const std::string& exec_id, const std::vector<std::string>& argv,
-                const std::map<std::string, std::string>& environment, const std::string& cwd, int stdin_fd, int stdout_fd,
-                int stderr_fd);
-  Result<> shutdown();                                     // kills what lives, removes its cgroups, ends
+                const std::map<std::string, std::string>& environment, const std::string& cwd, int stdin_fd,
+                int stdout_fd, int stderr_fd);
+  Result<> shutdown();  // kills what lives, removes its cgroups, ends
 
   // Blocks until a sandbox ends. For an event loop: wait until fd() is readable, then call poll_exits().
   Result<ExitRecord> next_exit();
   int fd() const { return channel_.fd(); }
-  Result<std::vector<ExitRecord>> poll_exits();            // what has arrived, without blocking; an error if the launcher is gone
+  Result<std::vector<ExitRecord>> poll_exits();  // what has arrived, without blocking; an error if the launcher is gone
 
  private:
   Result<Message> call(std::string request, const std::vector<int>& fds = {});

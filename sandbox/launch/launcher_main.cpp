@@ -35,21 +35,33 @@ int main(int argc, char** argv) {
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::string key = argv[i];
     const char* value = argv[i + 1];
-    if (key == "--state") options.state_dir = value;
-    else if (key == "--listen") socket_path = value;
-    else if (key == "--channel-fd") channel_fd = std::atoi(value);
-    else if (key == "--ready-fd") ready_fd = std::atoi(value);
-    else if (key == "--init") options.init_path = value;
+    if (key == "--state")
+      options.state_dir = value;
+    else if (key == "--listen")
+      socket_path = value;
+    else if (key == "--channel-fd")
+      channel_fd = std::atoi(value);
+    else if (key == "--ready-fd")
+      ready_fd = std::atoi(value);
+    else if (key == "--init")
+      options.init_path = value;
     else {
-      std::fprintf(stderr, "bulkhead-launcher: unknown option %s\nIt is started by bulkhead and bulkheadd, not by hand.\n", key.c_str());
+      std::fprintf(stderr,
+                   "bulkhead-launcher: unknown option %s\nIt is started by bulkhead and bulkheadd, not by hand.\n",
+                   key.c_str());
       return 2;
     }
   }
   if ((socket_path.empty() == (channel_fd < 0)) || options.init_path.empty()) {
-    std::fprintf(stderr, "bulkhead-launcher: needs --init and one of --listen and --channel-fd\nIt is started by bulkhead and bulkheadd, not by hand.\n");
+    std::fprintf(stderr,
+                 "bulkhead-launcher: needs --init and one of --listen and --channel-fd\nIt is started by bulkhead and "
+                 "bulkheadd, not by hand.\n");
     return 2;
   }
-  if (::geteuid() != 0) return complain(ready_fd, {.operation = "start", .object = "launcher", .detail = "must be root", .hint = "run the command with sudo"});
+  if (::geteuid() != 0)
+    return complain(
+        ready_fd,
+        {.operation = "start", .object = "launcher", .detail = "must be root", .hint = "run the command with sudo"});
   ::signal(SIGPIPE, SIG_IGN);
   ::umask(077);
   ::prctl(PR_SET_DUMPABLE, 0);

@@ -54,7 +54,7 @@ struct Prepared {
   std::vector<std::string> strings;  // reserved: addresses stay
   std::vector<gid_t> groups;
   std::vector<int> v1_tasks;
-  std::vector<Fd> high;              // descriptors above kFirstPrivateFd
+  std::vector<Fd> high;  // descriptors above kFirstPrivateFd
   std::vector<DescriptorMove> moves;
   std::vector<std::string> environment;
   std::vector<char*> argv, envp;
@@ -149,7 +149,8 @@ Result<> prepare_descriptors(Prepared& p, const Stdio& stdio, int record) {
   }
   if (record >= 0) BULKHEAD_TRY(move_fd(p, record, kInitRecordFd));
   for (const auto& [ours, inside] : stdio.extra) {
-    if (inside < 3 || inside >= kInitRecordFd) return fail("launch", "descriptor " + std::to_string(inside), "must be from 3 to 31");
+    if (inside < 3 || inside >= kInitRecordFd)
+      return fail("launch", "descriptor " + std::to_string(inside), "must be from 3 to 31");
     BULKHEAD_TRY(move_fd(p, ours, inside));
   }
   p.context.moves = p.moves.data();
@@ -206,8 +207,8 @@ Result<Cgroup> make_cgroup(const LaunchSite& site, const LaunchPlan& plan) {
 
 }  // namespace
 
-std::expected<Sandbox, SetupFailure> Sandbox::launch(const LaunchSite& site, std::string id, LaunchPlan plan, int user_namespace,
-                                                     const Stdio& stdio, Fd record) {
+std::expected<Sandbox, SetupFailure> Sandbox::launch(const LaunchSite& site, std::string id, LaunchPlan plan,
+                                                     int user_namespace, const Stdio& stdio, Fd record) {
   auto cgroup = make_cgroup(site, plan);
   if (!cgroup) return failed(Step::create_cgroup, cgroup.error());
 
@@ -261,8 +262,8 @@ std::expected<Sandbox, SetupFailure> Sandbox::launch(const LaunchSite& site, std
   return sandbox;
 }
 
-std::expected<Sandbox, SetupFailure> Sandbox::launch_into(const LaunchSite& site, std::string id, const Sandbox& host, CommandSpec command,
-                                                          int user_namespace, const Stdio& stdio) {
+std::expected<Sandbox, SetupFailure> Sandbox::launch_into(const LaunchSite& site, std::string id, const Sandbox& host,
+                                                          CommandSpec command, int user_namespace, const Stdio& stdio) {
   Prepared p;
   LaunchPlan plan = host.plan_;
   plan.command = std::move(command);
@@ -287,7 +288,8 @@ std::expected<Sandbox, SetupFailure> Sandbox::launch_into(const LaunchSite& site
   sandbox.started_ = Clock::now();
   int pidfd = -1;
   const pid_t pid = clone_into(p.context, cgroup->v2_fd(), pidfd);
-  if (pid < 0) return failed(Step::new_namespaces, Error{.operation = "enter sandbox", .object = host.id_, .code = errno});
+  if (pid < 0)
+    return failed(Step::new_namespaces, Error{.operation = "enter sandbox", .object = host.id_, .code = errno});
   sandbox.pidfd_ = Fd(pidfd);
   sandbox.pid_ = pid;
   if (p.context.failed_errno != 0) {
@@ -311,7 +313,8 @@ Result<> Sandbox::kill(EndReason cause) {
 }
 
 Result<> Sandbox::signal(int number) {
-  if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) != 0) return errno_error("signal sandbox", id_);
+  if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) != 0)
+    return errno_error("signal sandbox", id_);
   return {};
 }
 
@@ -366,13 +369,16 @@ void describe(ExitRecord& r, const LaunchPlan& plan) {
       r.detail = "exited with status " + std::to_string(r.exit_code);
       break;
     case EndReason::signalled:
-      r.detail = std::string("killed by signal ") + (sigabbrev_np(r.signal) ? std::string("SIG") + sigabbrev_np(r.signal) : std::to_string(r.signal));
+      r.detail = std::string("killed by signal ") +
+                 (sigabbrev_np(r.signal) ? std::string("SIG") + sigabbrev_np(r.signal) : std::to_string(r.signal));
       break;
     case EndReason::out_of_memory:
-      if (const auto* op = rule(Step::limit_cgroup, "memory")) r.detail = "over the memory limit of " + format_bytes(op->number);
+      if (const auto* op = rule(Step::limit_cgroup, "memory"))
+        r.detail = "over the memory limit of " + format_bytes(op->number);
       break;
     case EndReason::pids_exhausted:
-      if (const auto* op = rule(Step::limit_cgroup, "pids")) r.detail = "over the limit of " + std::to_string(op->number) + " processes";
+      if (const auto* op = rule(Step::limit_cgroup, "pids"))
+        r.detail = "over the limit of " + std::to_string(op->number) + " processes";
       break;
     case EndReason::wall_time:
       if (const auto* op = rule(Step::limit_wall, "wall"))
@@ -413,7 +419,9 @@ ExitRecord Sandbox::conclude() {
   r.wall_ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - started_).count();
 
   siginfo_t info{};
-  while (waitid(static_cast<idtype_t>(3 /* P_PIDFD */), static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOWAIT) != 0 && errno == EINTR)
+  while (waitid(static_cast<idtype_t>(3 /* P_PIDFD */), static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOWAIT) !=
+             0 &&
+         errno == EINTR)
     continue;
   const bool by_signal = info.si_code != CLD_EXITED;
   if (by_signal) {
@@ -461,7 +469,9 @@ ExitRecord Sandbox::conclude() {
 
 void Sandbox::reap() {
   siginfo_t info{};
-  while (waitid(static_cast<idtype_t>(3 /* P_PIDFD */), static_cast<id_t>(pidfd_.get()), &info, WEXITED) != 0 && errno == EINTR) continue;
+  while (waitid(static_cast<idtype_t>(3 /* P_PIDFD */), static_cast<id_t>(pidfd_.get()), &info, WEXITED) != 0 &&
+         errno == EINTR)
+    continue;
 }
 
 Result<> Sandbox::remove_cgroup() {

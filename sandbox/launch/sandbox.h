@@ -20,7 +20,7 @@ using Clock = std::chrono::steady_clock;
 struct LaunchSite {
   CgroupLayout cgroups;
   std::string cgroup_root;
-  int init_fd = -1;            // sealed copy of bulkhead-init
+  int init_fd = -1;  // sealed copy of bulkhead-init
   int last_capability = 40;
   bool end_with_launcher = false;
 };
@@ -40,11 +40,11 @@ struct SetupFailure {
 class Sandbox {
  public:
   // `user_namespace` is -1 for a plan with a host identity; `record` receives init's exit record.
-  static std::expected<Sandbox, SetupFailure> launch(const LaunchSite& site, std::string id, LaunchPlan plan, int user_namespace,
-                                                     const Stdio& stdio, Fd record);
+  static std::expected<Sandbox, SetupFailure> launch(const LaunchSite& site, std::string id, LaunchPlan plan,
+                                                     int user_namespace, const Stdio& stdio, Fd record);
   // A further command inside `host`: same namespaces, cgroup, filter and identity.
-  static std::expected<Sandbox, SetupFailure> launch_into(const LaunchSite& site, std::string id, const Sandbox& host, CommandSpec command,
-                                                          int user_namespace, const Stdio& stdio);
+  static std::expected<Sandbox, SetupFailure> launch_into(const LaunchSite& site, std::string id, const Sandbox& host,
+                                                          CommandSpec command, int user_namespace, const Stdio& stdio);
 
   const std::string& id() const { return id_; }
   pid_t pid() const { return pid_; }

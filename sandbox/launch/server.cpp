@@ -1,9 +1,9 @@
 #include "sandbox/launch/server.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -27,7 +27,12 @@ using nlohmann::json;
 
 json to_reply(const Error& error, const std::string& step = {}) {
   return {{"error",
-           {{"operation", error.operation}, {"object", error.object}, {"code", error.code}, {"detail", error.detail}, {"hint", error.hint}, {"step", step}}}};
+           {{"operation", error.operation},
+            {"object", error.object},
+            {"code", error.code},
+            {"detail", error.detail},
+            {"hint", error.hint},
+            {"step", step}}}};
 }
 
 template <class T>
@@ -54,8 +59,9 @@ std::string file_name(std::string id) {
 
 bool safe_name(const std::string& name) {
   if (name.empty() || name.size() > 200 || name.front() == '/' || name.back() == '/') return false;
-  return name.find("..") == std::string::npos && name.find("//") == std::string::npos && name.find('\0') == std::string::npos &&
-         name.find('~') == std::string::npos && name.find('\n') == std::string::npos;
+  return name.find("..") == std::string::npos && name.find("//") == std::string::npos &&
+         name.find('\0') == std::string::npos && name.find('~') == std::string::npos &&
+         name.find('\n') == std::string::npos;
 }
 
 }  // namespace
@@ -73,7 +79,8 @@ Result<> LauncherServer::prepare() {
   if (::unshare(CLONE_NEWNS) != 0) return errno_error("unshare mounts");
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno_error("make mounts private");
   BULKHEAD_ASSIGN(const HostFacts facts, probe_host());
-  if (facts.cgroups.mode == CgroupMode::none) return fail("launcher", "cgroups", facts.cgroups.reason, "see `bulkhead doctor`");
+  if (facts.cgroups.mode == CgroupMode::none)
+    return fail("launcher", "cgroups", facts.cgroups.reason, "see `bulkhead doctor`");
   BULKHEAD_ASSIGN(init_, seal_init(options_.init_path));
   BULKHEAD_ASSIGN(UidRanges ranges, UidRanges::open(options_.uid_lock_file));
   ranges_ = std::make_unique<UidRanges>(std::move(ranges));
@@ -86,7 +93,8 @@ Result<> LauncherServer::prepare() {
     BULKHEAD_TRY(make_directory(options_.state_dir + "/exits", 0700));
     BULKHEAD_TRY(make_directory(options_.state_dir + "/mnt", 0700));
     // Mount points live on a tmpfs of the private namespace: nothing on disk but one empty directory.
-    if (::mount("bulkhead-mnt", (options_.state_dir + "/mnt").c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0700,size=1m") != 0)
+    if (::mount("bulkhead-mnt", (options_.state_dir + "/mnt").c_str(), "tmpfs", MS_NOSUID | MS_NODEV,
+                "mode=0700,size=1m") != 0)
       return errno_error("mount", options_.state_dir + "/mnt");
   }
   epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
@@ -141,7 +149,8 @@ int LauncherServer::wait_milliseconds() const {
   for (const auto& [id, look] : looks_) next = std::min(next, look);
   const auto now = Clock::now();
   if (!cgroups_to_remove_.empty()) next = std::min(next, now + std::chrono::milliseconds(5));
-  if (options_.listener.valid() && clients_.empty() && living_.empty()) next = std::min(next, idle_since_ + options_.linger);
+  if (options_.listener.valid() && clients_.empty() && living_.empty())
+    next = std::min(next, idle_since_ + options_.linger);
   for (const auto& [id, ended] : ended_)
     if (!ended.told && !clients_.empty()) next = std::min(next, now + std::chrono::milliseconds(100));
   if (next == Clock::time_point::max()) return -1;
@@ -183,7 +192,8 @@ void LauncherServer::accept_clients() {
     if (!fd.valid()) return;
     ucred peer{};
     socklen_t length = sizeof peer;
-    if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.uid != 0) continue;  // closed: root only
+    if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.uid != 0)
+      continue;  // closed: root only
     clients_.push_back(std::make_unique<Client>());
     clients_.back()->channel = Channel(std::move(fd));
     for (auto& [id, ended] : ended_) ended.told = false;  // a new supervisor hears of every exit nobody acknowledged
@@ -305,7 +315,8 @@ RequestStdio take_stdio(const json& request, const std::vector<Fd>& fds) {
 json LauncherServer::launch(const json& request, std::vector<Fd> fds) {
   const auto id = request.at("id").get<std::string>();
   if (!safe_name(id)) return to_reply(Error{.operation = "launch", .object = id, .detail = "not a usable sandbox id"});
-  if (living_.contains(id) || ended_.contains(id)) return to_reply(Error{.operation = "launch", .object = id, .code = EEXIST});
+  if (living_.contains(id) || ended_.contains(id))
+    return to_reply(Error{.operation = "launch", .object = id, .code = EEXIST});
   const auto& bytes = request.at("plan").get_binary();
   auto plan = decode({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   if (!plan) return to_reply(plan.error());
@@ -325,7 +336,8 @@ json LauncherServer::launch(const json& request, std::vector<Fd> fds) {
     if (!options_.state_dir.empty()) ::unlink(record_path(id, ".init").c_str());
     return to_reply(sandbox.error().error, sandbox.error().step);
   }
-  const json answer = {{"ok", {{"pid", sandbox->pid()}, {"start_time", sandbox->start_time()}, {"cgroup", sandbox->cgroup_node()}}}};
+  const json answer = {
+      {"ok", {{"pid", sandbox->pid()}, {"start_time", sandbox->start_time()}, {"cgroup", sandbox->cgroup_node()}}}};
   register_sandbox(std::move(*sandbox));
   return answer;
 }
@@ -343,11 +355,13 @@ json LauncherServer::exec(const json& request, std::vector<Fd> fds) {
   request.at("env").get_to(command.environment);
   auto directory = SandboxPath::parse(request.at("dir").get<std::string>());
   if (!directory) return to_reply(directory.error());
-  if (command.argv.empty() || !taken.complete) return to_reply(Error{.operation = "exec", .object = exec_id, .code = EINVAL});
+  if (command.argv.empty() || !taken.complete)
+    return to_reply(Error{.operation = "exec", .object = exec_id, .code = EINVAL});
   command.directory = *directory;
   int user_namespace = -1;
   for (const Operation& op : host->plan().operations)
-    if (op.step == Step::user_namespace) user_namespace = ranges_->user_namespace(static_cast<std::uint32_t>(op.number)).value_or(-1);
+    if (op.step == Step::user_namespace)
+      user_namespace = ranges_->user_namespace(static_cast<std::uint32_t>(op.number)).value_or(-1);
   auto sandbox = Sandbox::launch_into(site_, exec_id, *host, std::move(command), user_namespace, taken.stdio);
   if (!sandbox) return to_reply(sandbox.error().error, sandbox.error().step);
   register_sandbox(std::move(*sandbox));
@@ -391,7 +405,8 @@ void LauncherServer::tell(Ended& ended) {
 json LauncherServer::list() const {
   json rows = json::array();
   for (const auto& [id, sandbox] : living_)
-    rows.push_back({{"id", id}, {"pid", sandbox.pid()}, {"start_time", sandbox.start_time()}, {"cgroup", sandbox.cgroup_node()}});
+    rows.push_back(
+        {{"id", id}, {"pid", sandbox.pid()}, {"start_time", sandbox.start_time()}, {"cgroup", sandbox.cgroup_node()}});
   for (const auto& [id, ended] : ended_) rows.push_back({{"id", id}, {"ended", json(ended.record)}});
   return {{"ok", std::move(rows)}};
 }

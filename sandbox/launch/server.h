@@ -17,12 +17,12 @@
 namespace bulkhead {
 
 struct LauncherOptions {
-  std::string state_dir;       // exit records and workspace mount points; empty: neither (a private launcher)
+  std::string state_dir;  // exit records and workspace mount points; empty: neither (a private launcher)
   std::string cgroup_root;
   std::string init_path;
   std::string uid_lock_file;
-  Fd listener;                 // clients connect here; invalid for a private launcher
-  Channel only_client;         // a private launcher's; it ends with it
+  Fd listener;          // clients connect here; invalid for a private launcher
+  Channel only_client;  // a private launcher's; it ends with it
   std::chrono::seconds linger{60};
 };
 

@@ -14,8 +14,8 @@ namespace bulkhead {
 class UidRanges {
  public:
   static Result<UidRanges> open(const std::string& lock_file);
-  Result<std::uint32_t> acquire();        // the first uid of a free range
-  Result<> adopt(std::uint32_t base);     // a range named before; EAGAIN when another launcher has it
+  Result<std::uint32_t> acquire();     // the first uid of a free range
+  Result<> adopt(std::uint32_t base);  // a range named before; EAGAIN when another launcher has it
   Result<> release(std::uint32_t base);
   // The range's user namespace, made at first use.
   Result<int> user_namespace(std::uint32_t base);
@@ -23,7 +23,7 @@ class UidRanges {
  private:
   Result<> lock(std::uint32_t index, short type);
   Fd file_;
-  std::map<std::uint32_t, Fd> held_;      // base -> user namespace, unset until used
+  std::map<std::uint32_t, Fd> held_;  // base -> user namespace, unset until used
   std::uint32_t next_ = 0;
 };
 

@@ -79,7 +79,8 @@ Result<Fd> make(uid_t owner, const std::string& map) {
     return result;
   };
   int code = 0;
-  if (read(ready_read.get(), &code, sizeof code) != sizeof code) return finish(fail("create user namespace", "", "its holder died"));
+  if (read(ready_read.get(), &code, sizeof code) != sizeof code)
+    return finish(fail("create user namespace", "", "its holder died"));
   if (code != 0) return finish(errno_error("create user namespace", "uid " + std::to_string(owner), code));
   const std::string proc = "/proc/" + std::to_string(pid);
   for (const char* kind : {"/uid_map", "/gid_map"})
@@ -88,7 +89,8 @@ Result<Fd> make(uid_t owner, const std::string& map) {
   if (!fd) return finish(std::move(fd));
   if (owner != 0) {
     if (write(go_write.get(), "x", 1) != 1) return finish(errno_error("create user namespace"));
-    if (read(ready_read.get(), &code, sizeof code) != sizeof code) return finish(fail("limit user namespaces", "", "its holder died"));
+    if (read(ready_read.get(), &code, sizeof code) != sizeof code)
+      return finish(fail("limit user namespaces", "", "its holder died"));
     // EROFS, EACCES: /proc/sys is closed to us (a container). Seccomp and the missing capabilities still stand.
     if (code != 0 && code != EROFS && code != EACCES && code != ENOENT && code != EPERM)
       return finish(errno_error("limit user namespaces", "", code));

@@ -31,7 +31,8 @@ Result<Fd> detached(const std::string& path, std::uint64_t attributes, int id_ma
 
 Result<> attach(const Fd& mount, const char* at) {
   if (mkdir(at, 0755) != 0 && errno != EEXIST) return errno_error("create directory", at);
-  if (move_mount(mount.get(), "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) != 0) return errno_error("attach mount at", at);
+  if (move_mount(mount.get(), "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) != 0)
+    return errno_error("attach mount at", at);
   return {};
 }
 
@@ -50,7 +51,8 @@ std::unexpected<Error> context_error(const char* operation, int context) {
 Result<Fd> build(const WorkspaceMount& workspace, int range_namespace, const std::string& staging) {
   if (unshare(CLONE_NEWNS) != 0) return errno_error("unshare mounts");
   BULKHEAD_ASSIGN(const Fd id_map, make_id_map(workspace.lower_uid, workspace.range_base + kInsideUserId));
-  BULKHEAD_ASSIGN(const Fd lower, detached(workspace.lower, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, id_map.get()));
+  BULKHEAD_ASSIGN(const Fd lower,
+                  detached(workspace.lower, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, id_map.get()));
   // upper and work must lie on one mount: their common parent is what is staged.
   const auto parent = workspace.upper.substr(0, workspace.upper.rfind('/'));
   if (workspace.work.substr(0, workspace.work.rfind('/')) != parent)
@@ -64,15 +66,20 @@ Result<Fd> build(const WorkspaceMount& workspace, int range_namespace, const std
 
   if (setns(range_namespace, CLONE_NEWUSER) != 0) return errno_error("enter user namespace");
   if (unshare(CLONE_NEWNS) != 0) return errno_error("unshare mounts");
-  if (syscall(SYS_setresgid, 0, 0, 0) != 0 || syscall(SYS_setresuid, 0, 0, 0) != 0) return errno_error("become the range's root");
+  if (syscall(SYS_setresgid, 0, 0, 0) != 0 || syscall(SYS_setresuid, 0, 0, 0) != 0)
+    return errno_error("become the range's root");
   Fd context(fsopen("overlay", FSOPEN_CLOEXEC));
   if (!context.valid()) return errno_error("open file system", "overlay");
   const std::string upper = "rw/" + workspace.upper.substr(workspace.upper.rfind('/') + 1);
   const std::string work = "rw/" + workspace.work.substr(workspace.work.rfind('/') + 1);
-  for (const auto& [key, value] : {std::pair{"lowerdir", std::string("lower")}, std::pair{"upperdir", upper}, std::pair{"workdir", work}})
-    if (fsconfig(context.get(), FSCONFIG_SET_STRING, key, value.c_str(), 0) != 0) return context_error(key, context.get());
-  if (fsconfig(context.get(), FSCONFIG_SET_FLAG, "userxattr", nullptr, 0) != 0) return context_error("userxattr", context.get());
-  if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return context_error("create", context.get());
+  for (const auto& [key, value] :
+       {std::pair{"lowerdir", std::string("lower")}, std::pair{"upperdir", upper}, std::pair{"workdir", work}})
+    if (fsconfig(context.get(), FSCONFIG_SET_STRING, key, value.c_str(), 0) != 0)
+      return context_error(key, context.get());
+  if (fsconfig(context.get(), FSCONFIG_SET_FLAG, "userxattr", nullptr, 0) != 0)
+    return context_error("userxattr", context.get());
+  if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
+    return context_error("create", context.get());
   Fd overlay(fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
   if (!overlay.valid()) return errno_error("mount overlay");
   return overlay;
@@ -87,8 +94,9 @@ Result<Fd> make_workspace_overlay(const WorkspaceMount& workspace, int range_nam
   if (pid == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     auto overlay = build(workspace, range_namespace, staging);
-    const auto sent = overlay ? channels.second.send("ok", {overlay->get()})
-                              : channels.second.send("e" + std::to_string(overlay.error().code) + ":" + overlay.error().text());
+    const auto sent =
+        overlay ? channels.second.send("ok", {overlay->get()})
+                : channels.second.send("e" + std::to_string(overlay.error().code) + ":" + overlay.error().text());
     _exit(sent ? 0 : 1);
   }
   channels.second.take().reset();

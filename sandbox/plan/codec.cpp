@@ -10,13 +10,39 @@
 namespace bulkhead {
 namespace {
 
-constexpr std::array kStepNames{
-    "create_cgroup", "limit_cgroup", "limit_wall",        "limit_cpu_time", "user_namespace", "host_identity",
-    "new_namespaces", "cgroup_namespace", "session_keyring", "loopback",       "hostname",       "root_tmpfs",
-    "root_bind",     "directory",    "bind",              "tmpfs",          "file",           "symlink",
-    "proc",          "devpts",       "mask",              "read_only",      "seal_root",      "pivot",
-    "working_directory", "rlimit",   "enter_user_namespace", "bounding_set", "identity",       "capabilities",
-    "no_new_privs",  "seccomp",      "exec_init"};
+constexpr std::array kStepNames{"create_cgroup",
+                                "limit_cgroup",
+                                "limit_wall",
+                                "limit_cpu_time",
+                                "user_namespace",
+                                "host_identity",
+                                "new_namespaces",
+                                "cgroup_namespace",
+                                "session_keyring",
+                                "loopback",
+                                "hostname",
+                                "root_tmpfs",
+                                "root_bind",
+                                "directory",
+                                "bind",
+                                "tmpfs",
+                                "file",
+                                "symlink",
+                                "proc",
+                                "devpts",
+                                "mask",
+                                "read_only",
+                                "seal_root",
+                                "pivot",
+                                "working_directory",
+                                "rlimit",
+                                "enter_user_namespace",
+                                "bounding_set",
+                                "identity",
+                                "capabilities",
+                                "no_new_privs",
+                                "seccomp",
+                                "exec_init"};
 static_assert(kStepNames.size() == static_cast<std::size_t>(Step::exec_init) + 1);
 
 nlohmann::json program_json(const std::vector<sock_filter>& program) {
@@ -33,8 +59,9 @@ std::vector<sock_filter> program_from(const nlohmann::json& json) {
 
 std::string flags_text(std::uint32_t flags) {
   std::string text;
-  for (const auto& [flag, word] : {std::pair{kReadOnly, "read-only"}, std::pair{kNoExec, "noexec"}, std::pair{kOptional, "optional"},
-                                   std::pair{kDevice, "device"}, std::pair{kSandboxOwned, "sandbox-owned"}})
+  for (const auto& [flag, word] :
+       {std::pair{kReadOnly, "read-only"}, std::pair{kNoExec, "noexec"}, std::pair{kOptional, "optional"},
+        std::pair{kDevice, "device"}, std::pair{kSandboxOwned, "sandbox-owned"}})
     if (flags & flag) text += std::string(text.empty() ? "" : ",") + word;
   return text;
 }
@@ -46,7 +73,9 @@ std::string sentence(const Operation& op) {
   if (op.step == Step::file) {
     out += " (" + std::to_string(op.text.size()) + " bytes)";
   } else if (!op.text.empty() || op.step == Step::capabilities || op.step == Step::bounding_set) {
-    out += (op.step == Step::symlink ? " -> " : op.step == Step::bind || op.step == Step::root_bind ? " from " : " ") +
+    out += (op.step == Step::symlink                              ? " -> "
+            : op.step == Step::bind || op.step == Step::root_bind ? " from "
+                                                                  : " ") +
            (op.text.empty() ? std::string("none") : op.text);
   }
   switch (op.step) {
@@ -102,7 +131,9 @@ nlohmann::json to_json(const LaunchPlan& plan) {
   }
   return {{"operations", std::move(operations)},
           {"command",
-           {{"argv", plan.command.argv}, {"environment", plan.command.environment}, {"directory", plan.command.directory.str()}}},
+           {{"argv", plan.command.argv},
+            {"environment", plan.command.environment},
+            {"directory", plan.command.directory.str()}}},
           {"output_bytes", plan.output_bytes},
           {"seccomp_instructions", plan.seccomp.size() + plan.terminal_guard.size()}};
 }

@@ -57,7 +57,8 @@ void add_cgroup(Builder& b) {
   }
   if (limits.cpu_milli != 0) limit(Step::limit_cgroup, "cpu", limits.cpu_milli, "cpu");
   if (limits.pids != 0) limit(Step::limit_cgroup, "pids", limits.pids, "pids");
-  if (limits.wall.count() != 0) limit(Step::limit_wall, "wall", static_cast<std::uint64_t>(limits.wall.count()), "wall");
+  if (limits.wall.count() != 0)
+    limit(Step::limit_wall, "wall", static_cast<std::uint64_t>(limits.wall.count()), "wall");
   if (limits.cpu_time.count() != 0)
     limit(Step::limit_cpu_time, "cpu_time", static_cast<std::uint64_t>(limits.cpu_time.count()), "cpu_time");
 }
@@ -126,7 +127,8 @@ void add_accounts(Builder& b) {
   std::string passwd, group;
   if (uid != "0") passwd += "root:x:0:0:root:/:/usr/sbin/nologin\n";
   if (gid != "0") group += "root:x:0:\n";
-  passwd += "agent:x:" + uid + ":" + gid + ":agent:/home/agent:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n";
+  passwd +=
+      "agent:x:" + uid + ":" + gid + ":agent:/home/agent:/bin/sh\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n";
   group += "agent:x:" + gid + ":\nnogroup:x:65534:\n";
   add_file(b, "/etc/passwd", passwd);
   add_file(b, "/etc/group", group);
@@ -151,8 +153,8 @@ void add_devices(Builder& b) {
     op.flags = kDevice | kNoExec;
   }
   for (const auto& [link, to] : {std::pair{"/dev/fd", "/proc/self/fd"}, std::pair{"/dev/stdin", "/proc/self/fd/0"},
-                                 std::pair{"/dev/stdout", "/proc/self/fd/1"}, std::pair{"/dev/stderr", "/proc/self/fd/2"},
-                                 std::pair{"/dev/ptmx", "pts/ptmx"}}) {
+                                 std::pair{"/dev/stdout", "/proc/self/fd/1"},
+                                 std::pair{"/dev/stderr", "/proc/self/fd/2"}, std::pair{"/dev/ptmx", "pts/ptmx"}}) {
     Operation& op = b.add(Step::symlink, b.spec.origin("devices"));
     op.target = link;
     op.text = to;
@@ -167,10 +169,11 @@ void add_proc(Builder& b) {
   b.made.insert("/proc");
   for (const char* path : {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"})
     b.add(Step::read_only, kBuiltIn).target = path;
-  for (const char* path : {"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/key-users",
-                           "/proc/kmsg", "/proc/kallsyms", "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
-                           "/proc/timer_list", "/proc/timer_stats", "/proc/vmallocinfo", "/proc/slabinfo", "/proc/kpagecount",
-                           "/proc/kpageflags", "/proc/kpagecgroup", "/proc/modules", "/proc/config.gz"})
+  for (const char* path :
+       {"/proc/acpi",       "/proc/asound",     "/proc/interrupts",  "/proc/kcore",         "/proc/keys",
+        "/proc/key-users",  "/proc/kmsg",       "/proc/kallsyms",    "/proc/latency_stats", "/proc/sched_debug",
+        "/proc/scsi",       "/proc/timer_list", "/proc/timer_stats", "/proc/vmallocinfo",   "/proc/slabinfo",
+        "/proc/kpagecount", "/proc/kpageflags", "/proc/kpagecgroup", "/proc/modules",       "/proc/config.gz"})
     b.add(Step::mask, kBuiltIn).target = path;
 }
 
@@ -279,7 +282,8 @@ bool matches(const std::string& pattern, const std::string& name) {
 }
 }  // namespace
 
-std::map<std::string, std::string> compose_environment(const SandboxSpec& spec, const std::map<std::string, std::string>& caller,
+std::map<std::string, std::string> compose_environment(const SandboxSpec& spec,
+                                                       const std::map<std::string, std::string>& caller,
                                                        const std::map<std::string, std::string>& extra) {
   std::map<std::string, std::string> environment;
   for (const auto& [key, value] : caller)

@@ -17,39 +17,39 @@ namespace bulkhead {
 
 enum class Step : std::uint8_t {
   // by the launcher, before the clone
-  create_cgroup,      // target: node below the launcher's root node
-  limit_cgroup,       // target: memory, swap, cpu, pids; number
-  limit_wall,         // number: milliseconds
-  limit_cpu_time,     // number: milliseconds
-  user_namespace,     // number: first host uid of the range; flags bit 0: uid 0 inside
-  host_identity,      // number: uid, text: "gid,group,group…"
-  new_namespaces,     // text: "mount pid ipc uts net"
+  create_cgroup,   // target: node below the launcher's root node
+  limit_cgroup,    // target: memory, swap, cpu, pids; number
+  limit_wall,      // number: milliseconds
+  limit_cpu_time,  // number: milliseconds
+  user_namespace,  // number: first host uid of the range; flags bit 0: uid 0 inside
+  host_identity,   // number: uid, text: "gid,group,group…"
+  new_namespaces,  // text: "mount pid ipc uts net"
   // by the child, in its new namespaces
   cgroup_namespace,
   session_keyring,
-  loopback,           // bring lo up
-  hostname,           // text
-  root_tmpfs,         // a tmpfs that becomes /
-  root_bind,          // text: host directory that becomes /
-  directory,          // target; number: mode
-  bind,               // target, text: host path; flags: MountFlag. A symbolic link as source is made again, not followed
-  tmpfs,              // target; number: bytes, inodes; flags; mode
-  file,               // target, text: content; number: mode
-  symlink,            // target, text
-  proc,               // target
-  devpts,             // target
-  mask,               // target: an empty file or directory over it; absent is fine
-  read_only,          // target: a read-only bind of itself; absent is fine
-  seal_root,          // root tmpfs becomes read-only
+  loopback,    // bring lo up
+  hostname,    // text
+  root_tmpfs,  // a tmpfs that becomes /
+  root_bind,   // text: host directory that becomes /
+  directory,   // target; number: mode
+  bind,        // target, text: host path; flags: MountFlag. A symbolic link as source is made again, not followed
+  tmpfs,       // target; number: bytes, inodes; flags; mode
+  file,        // target, text: content; number: mode
+  symlink,     // target, text
+  proc,        // target
+  devpts,      // target
+  mask,        // target: an empty file or directory over it; absent is fine
+  read_only,   // target: a read-only bind of itself; absent is fine
+  seal_root,   // root tmpfs becomes read-only
   pivot,
   working_directory,  // target
   rlimit,             // target: name; number
   enter_user_namespace,
-  bounding_set,       // text: kept capabilities, comma separated numbers
-  identity,           // number: uid inside (gid the same)
-  capabilities,       // text: kept
+  bounding_set,  // text: kept capabilities, comma separated numbers
+  identity,      // number: uid inside (gid the same)
+  capabilities,  // text: kept
   no_new_privs,
-  seccomp,            // text: profile name
+  seccomp,  // text: profile name
   exec_init,
 };
 std::string_view name(Step step);
@@ -76,20 +76,20 @@ struct CommandSpec {
 
 // What the caller adds to a policy: where the sandbox stands and what of ours is mounted into it.
 struct Placement {
-  std::string cgroup;                        // node below the launcher's root node: "run/agent/agent"; safe path components
-  std::uint32_t range_base = 0;              // own uid range, unless host_uid is used
-  bool use_host_identity = false;            // needs the policy's host-identity
+  std::string cgroup;              // node below the launcher's root node: "run/agent/agent"; safe path components
+  std::uint32_t range_base = 0;    // own uid range, unless host_uid is used
+  bool use_host_identity = false;  // needs the policy's host-identity
   std::uint32_t host_uid = 0, host_gid = 0;
   std::vector<std::uint32_t> host_groups;
-  std::vector<MountSpec> mounts;             // ours: workspace, home, inputs, reports; origin says which
+  std::vector<MountSpec> mounts;  // ours: workspace, home, inputs, reports; origin says which
 };
 
 struct LaunchPlan {
   std::vector<Operation> operations;
   CommandSpec command;
   std::uint64_t output_bytes = 0;
-  std::vector<sock_filter> seccomp;          // empty: none
-  std::vector<sock_filter> terminal_guard;   // empty: none
+  std::vector<sock_filter> seccomp;         // empty: none
+  std::vector<sock_filter> terminal_guard;  // empty: none
 };
 
 // Refuses what the host cannot do, with the missing feature named; changes nothing.
@@ -97,11 +97,12 @@ Result<LaunchPlan> compile_plan(const SandboxSpec& spec, const CommandSpec& comm
                                 const HostFacts& host);
 
 // The environment of a command: what `pass` lets through of `caller`, then `set`, then `extra`.
-std::map<std::string, std::string> compose_environment(const SandboxSpec& spec, const std::map<std::string, std::string>& caller,
+std::map<std::string, std::string> compose_environment(const SandboxSpec& spec,
+                                                       const std::map<std::string, std::string>& caller,
                                                        const std::map<std::string, std::string>& extra);
 
-nlohmann::json to_json(const LaunchPlan& plan);          // for people and programs: `sandbox plan --json`
-std::string render(const LaunchPlan& plan);              // one operation a line, with its origin
+nlohmann::json to_json(const LaunchPlan& plan);  // for people and programs: `sandbox plan --json`
+std::string render(const LaunchPlan& plan);      // one operation a line, with its origin
 
 // The launcher's wire form (complete, not for people).
 std::string encode(const LaunchPlan& plan);

@@ -44,7 +44,8 @@ void widen(int fd) {
 }  // namespace
 
 Result<> Channel::send(std::string_view text, const std::vector<int>& fds) const {
-  if (text.size() > kMaxMessageBytes) return errno_error("send message of " + std::to_string(text.size()) + " bytes", "", EMSGSIZE);
+  if (text.size() > kMaxMessageBytes)
+    return errno_error("send message of " + std::to_string(text.size()) + " bytes", "", EMSGSIZE);
   if (fds.size() > kMaxMessageFds) return errno_error("send descriptors", "", E2BIG);
   iovec part{const_cast<char*>(text.data()), text.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(kMaxMessageFds * sizeof(int))]{};

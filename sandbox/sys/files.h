@@ -30,14 +30,14 @@ Result<> write_file_atomic(const std::string& path, std::string_view content, mo
 Result<> make_directory(const std::string& path, mode_t mode);
 // Every missing component, with `mode`.
 Result<> make_directories(const std::string& path, mode_t mode);
-bool exists(const std::string& path);  // lstat
+bool exists(const std::string& path);                                      // lstat
 Result<std::vector<std::string>> list_directory(const std::string& path);  // sorted, without . and ..
 // Removes a tree that only we write to (never an agent's): no link is followed, no mount is crossed.
 Result<> remove_tree(const std::string& path);
 
 Result<Fd> make_memfd(const char* name, std::string_view content);  // sealed: no write, grow, shrink or further seal
 
-std::string boot_id();                                   // /proc/sys/kernel/random/boot_id
-Result<std::uint64_t> process_start_time(pid_t pid);     // clock ticks since boot: field 22 of proc_pid_stat(5)
+std::string boot_id();                                // /proc/sys/kernel/random/boot_id
+Result<std::uint64_t> process_start_time(pid_t pid);  // clock ticks since boot: field 22 of proc_pid_stat(5)
 
 }  // namespace bulkhead

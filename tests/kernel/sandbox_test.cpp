@@ -1,0 +1,192 @@
+// What one sandbox is, seen from inside and from its exit record. Each runs real commands under the default policy.
+#include <gmock/gmock.h>
+#include <signal.h>
+
+#include "tests/support/sandbox_fixture.h"
+
+namespace bulkhead::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+using RootSandbox = RootSandboxTest;
+
+TEST_F(RootSandbox, RunsACommandAndReportsItsStatus) {
+  const auto ok = sh("echo hello; exit 7");
+  EXPECT_EQ(ok.record.reason, EndReason::exited) << ok.record.detail;
+  EXPECT_EQ(ok.record.exit_code, 7);
+  EXPECT_EQ(ok.out, "hello\n");
+  EXPECT_EQ(exit_status(ok.record), 7);
+}
+
+TEST_F(RootSandbox, IsUserThousandOfItsOwnRangeAndHostUidZeroNowhere) {
+  const auto r =
+      sh("id -u; id -g; cat /proc/self/uid_map; grep -h ^Cap /proc/self/status; grep NoNewPrivs /proc/self/status");
+  EXPECT_EQ(r.record.exit_code, 0) << r.record.detail << r.err;
+  EXPECT_THAT(r.out, HasSubstr("1000\n1000\n"));
+  EXPECT_THAT(r.out, HasSubstr(std::to_string(range())));
+  EXPECT_THAT(r.out, HasSubstr("CapEff:\t0000000000000000"));
+  EXPECT_THAT(r.out, HasSubstr("CapBnd:\t0000000000000000"));
+  EXPECT_THAT(r.out, HasSubstr("NoNewPrivs:\t1"));
+}
+
+TEST_F(RootSandbox, SeesOnlyItsOwnProcessesNetworkAndNames) {
+  const auto r =
+      sh("ls -d /proc/[0-9]* | wc -l; ls /sys/class/net 2>/dev/null; cat /proc/net/dev | tail -n +3 | cut -d: -f1; "
+         "hostname; cat /proc/self/cgroup");
+  EXPECT_EQ(r.record.exit_code, 0) << r.record.detail << r.err;
+  EXPECT_THAT(r.out, HasSubstr("lo\nbulkhead\n"));
+  EXPECT_THAT(r.out, HasSubstr("0::/\n"));
+  EXPECT_LT(std::stoi(r.out), 10);
+}
+
+TEST_F(RootSandbox, LoopbackIsUpAndNothingElseIsReachable) {
+  const auto r =
+      sh("python3 -c \"import socket\ns=socket.socket(); s.bind(('127.0.0.1',0)); s.listen(1)\n"
+         "c=socket.create_connection(s.getsockname()); print('lo works')\n"
+         "try: socket.create_connection(('192.0.2.1',80),2)\nexcept OSError as e: print(e.strerror)\"");
+  EXPECT_EQ(r.out, "lo works\nNetwork is unreachable\n") << r.err << r.record.detail;
+}
+
+TEST_F(RootSandbox, WritesToItsScratchOnly) {
+  const auto r = sh(
+      "for d in / /usr /etc /proc/sys/kernel /dev /var /root /home; do touch $d/x 2>/dev/null && echo wrote $d; done; "
+      "for d in /tmp /home/agent /dev/shm; do touch $d/x || echo cannot $d; done; echo end");
+  EXPECT_EQ(r.out, "end\n") << r.err;
+}
+
+TEST_F(RootSandbox, KernelSettingsAndMemoryAreOutOfReach) {
+  const auto r =
+      sh("for f in /proc/sys/kernel/core_pattern /proc/sys/kernel/hostname /proc/sysrq-trigger; do (echo x > $f) "
+         "2>/dev/null && echo wrote $f; done; "
+         "for f in kcore keys timer_list kallsyms vmallocinfo; do [ -e /proc/$f ] && [ \"$(head -c 1 /proc/$f | wc "
+         "-c)\" != 0 ] && echo read $f; done; echo end");
+  EXPECT_EQ(r.out, "end\n") << r.err;
+}
+
+TEST_F(RootSandbox, MountsAreNosuidAndNodevAndCannotBeMade) {
+  const auto r =
+      sh("while read -r a b point opts rest; do case $opts in *nosuid*) ;; *) echo suid $point;; esac; done < "
+         "/proc/self/mounts | head; "
+         "awk '{ if ($4 !~ /nosuid/) print \"suid\", $2 }' /proc/self/mounts; mount -t tmpfs none /tmp 2>&1; unshare "
+         "-U true 2>&1; echo end");
+  EXPECT_THAT(r.out, ::testing::Not(HasSubstr("suid /")));
+  EXPECT_THAT(r.out, HasSubstr("unshare failed"));
+  EXPECT_THAT(r.out, HasSubstr("end\n"));
+}
+
+TEST_F(RootSandbox, OverItsMemoryItEndsWhole) {
+  const auto r = sh("python3 -c 'b=bytearray(300<<20)'; sleep 60", {{"limits", {{"memory", "64Mi"}}}});
+  EXPECT_EQ(r.record.reason, EndReason::out_of_memory) << nlohmann::json(r.record).dump();
+  EXPECT_EQ(r.record.detail, "over the memory limit of 64Mi");
+  EXPECT_EQ(r.record.origin, "/limits/memory");
+  EXPECT_LT(r.record.wall_ms, 30000);
+}
+
+TEST_F(RootSandbox, AForkBombMeetsThePidsLimit) {
+  const auto r = sh("python3 -c \"import os,time\nfor i in range(200):\n  if os.fork()==0: time.sleep(60)\"",
+                    {{"limits", {{"pids", 32}}}});
+  EXPECT_EQ(r.record.reason, EndReason::pids_exhausted) << nlohmann::json(r.record).dump();
+  EXPECT_EQ(r.record.detail, "over the limit of 32 processes");
+}
+
+TEST_F(RootSandbox, WallTimeEndsIt) {
+  const auto r = sh("sleep 100", {{"limits", {{"wall", "300ms"}}}});
+  EXPECT_EQ(r.record.reason, EndReason::wall_time);
+  EXPECT_EQ(r.record.detail, "ran longer than 300ms");
+  EXPECT_EQ(exit_status(r.record), 124);
+}
+
+TEST_F(RootSandbox, CpuTimeEndsIt) {
+  const auto r = sh("while :; do :; done", {{"limits", {{"cpu_time", "300ms"}}}});
+  EXPECT_EQ(r.record.reason, EndReason::cpu_time);
+  EXPECT_GE(r.record.cpu_ms, 300);
+}
+
+TEST_F(RootSandbox, ASignalIsNamed) {
+  const auto r = sh("kill -SEGV $$");
+  EXPECT_EQ(r.record.reason, EndReason::signalled);
+  EXPECT_EQ(r.record.signal, SIGSEGV);
+  EXPECT_EQ(r.record.detail, "killed by signal SIGSEGV");
+  EXPECT_EQ(exit_status(r.record), 139);
+}
+
+TEST_F(RootSandbox, AMissingCommandIsASetupFailureThatNamesIt) {
+  const auto r = run(spec_of(policy()), {"no-such-command"});
+  EXPECT_EQ(r.record.reason, EndReason::setup_failed);
+  EXPECT_EQ(r.record.step, "exec_command");
+  EXPECT_EQ(r.record.detail, "exec_command no-such-command: No such file or directory");
+}
+
+TEST_F(RootSandbox, AFailingOperationIsNamedAndLeavesNothing) {
+  Placement place = placement();
+  place.mounts.push_back(
+      {.type = MountType::bind, .target = *SandboxPath::parse("/data"), .source = "/no/such/dir", .origin = "test"});
+  const auto r = run(spec_of(policy()), {"true"}, place);
+  EXPECT_EQ(r.record.reason, EndReason::setup_failed);
+  EXPECT_EQ(r.record.detail, "bind /data: No such file or directory (from /no/such/dir)");
+}
+
+TEST_F(RootSandbox, OutputBeyondTheBoundIsDroppedAndCounted) {
+  const auto r = sh("head -c 300000 /dev/zero; echo done >&2", {{"limits", {{"output", "100000"}}}});
+  EXPECT_EQ(r.out.size(), 100000u);
+  EXPECT_EQ(r.record.stdout_dropped, 200000u);
+  EXPECT_EQ(r.err, "done\n");
+  EXPECT_EQ(r.record.exit_code, 0);
+}
+
+TEST_F(RootSandbox, WhatTheCommandLeavesRunningEndsWithIt) {
+  const auto r = sh("setsid sleep 1000 & setsid sh -c 'trap \"\" TERM; sleep 1000' & exit 0");
+  EXPECT_EQ(r.record.reason, EndReason::exited);
+  EXPECT_EQ(r.record.exit_code, 0);
+  EXPECT_EQ(cgroup_free(), true);
+}
+
+TEST_F(RootSandbox, KilledByRequestIsWholeAndNamed) {
+  auto plan = plan_for(spec_of(policy()), {"/bin/sh", "-c", "trap '' TERM INT; sleep 1000 & sleep 1000"}, placement());
+  ASSERT_TRUE(plan) << plan.error().text();
+  auto live = client_->launch({.id = "killed", .plan = *plan, .extra_fds = {}});
+  ASSERT_TRUE(live) << live.error().text();
+  EXPECT_GT(live->pid, 0);
+  EXPECT_GT(live->start_time, 0u);
+  ASSERT_TRUE(client_->kill("killed", EndReason::fault_injected));
+  auto record = client_->next_exit();
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->reason, EndReason::fault_injected);
+  EXPECT_FALSE(client_->kill("killed", EndReason::idle));
+}
+
+TEST_F(RootSandbox, AFurtherCommandStandsInTheSameCompartment) {
+  auto plan = plan_for(spec_of(policy()), {"/bin/sh", "-c", "echo here > /tmp/mark; sleep 1000"}, placement());
+  ASSERT_TRUE(client_->launch({.id = "host", .plan = *plan, .extra_fds = {}}));
+  const Fd out = std::move(*open_file(scratch_ + "/out", O_RDWR | O_CREAT | O_TRUNC, 0600));
+  auto entered = client_->exec("host", "host.exec",
+                               {"/bin/sh", "-c",
+                                "while ! cat /tmp/mark 2>/dev/null; do sleep 0.01; done; id -u; ls /proc | grep -c "
+                                "'^[0-9]'; grep -h CapEff /proc/self/status; unshare -U true || echo no"},
+                               {{"PATH", "/usr/bin:/bin"}}, "/tmp", -1, out.get(), out.get());
+  ASSERT_TRUE(entered) << entered.error().text();
+  auto record = client_->next_exit();
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->id, "host.exec");
+  EXPECT_EQ(record->exit_code, 0);
+  const auto text = read_file(scratch_ + "/out").value();
+  EXPECT_THAT(text, HasSubstr("here\n1000\n"));
+  EXPECT_THAT(text, HasSubstr("CapEff:\t0000000000000000"));
+  EXPECT_THAT(text, HasSubstr("no\n"));
+  ASSERT_TRUE(client_->kill("host", EndReason::killed_by_request));
+  EXPECT_EQ(client_->next_exit()->id, "host");
+}
+
+TEST_F(RootSandbox, OrdinaryToolsWork) {
+  const auto r =
+      sh("cd /tmp && git init -q r && cd r && git config user.email a@b && git config user.name a && echo 'int "
+         "main(){return 0;}' > m.c && "
+         "gcc -o m m.c && ./m && git add m.c && git commit -qm one && git log --oneline | wc -l && python3 -c "
+         "'print(6*7)' && make --version | head -1");
+  EXPECT_EQ(r.record.exit_code, 0) << r.err << r.record.detail;
+  EXPECT_THAT(r.out, HasSubstr("1\n42\nGNU Make"));
+}
+
+}  // namespace
+}  // namespace bulkhead::test
