@@ -116,6 +116,7 @@ struct AgentState {
   AgentPlan plan;
   AgentPhase phase = AgentPhase::waiting;
   Flight flight;            // of the phase's own effect: workspace, import, verification, merge, clean-up
+  bool touched = false;     // a workspace was intended: there may be something to clean up
   bool holds_slot = false;  // counts against the run's concurrency
   bool cancel = false;
   std::string cancel_cause;

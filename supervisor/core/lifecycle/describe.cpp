@@ -1,0 +1,60 @@
+#include "supervisor/core/lifecycle/describe.h"
+
+#include <cstring>
+
+namespace bulkhead {
+
+namespace {
+
+std::string how(EndReason reason, int exit_code, int signal, const std::string& step) {
+  switch (reason) {
+    case EndReason::exited:
+      return "exited with status " + std::to_string(exit_code);
+    case EndReason::signalled:
+      return "was ended by " + signal_name(signal);
+    case EndReason::out_of_memory:
+      return "ran out of memory";
+    case EndReason::pids_exhausted:
+      return "had no process left to start";
+    case EndReason::wall_time:
+      return "reached its wall-time limit";
+    case EndReason::cpu_time:
+      return "reached its CPU-time limit";
+    case EndReason::idle:
+      return "was idle for too long";
+    case EndReason::killed_by_request:
+      return "was killed by request";
+    case EndReason::fault_injected:
+      return "was ended by an injected fault";
+    case EndReason::seccomp:
+      return "made a system call that its seccomp profile kills for";
+    case EndReason::setup_failed:
+      return "did not start: " + (step.empty() ? std::string("setting up") : step) + " failed";
+    case EndReason::lost:
+      return "was lost: nobody was left to see it end";
+  }
+  return "ended";
+}
+
+}  // namespace
+
+std::string signal_name(int signal) {
+  const char* name = sigabbrev_np(signal);
+  return name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(signal);
+}
+
+std::string describe(const AttemptEnded& ended) {
+  std::string text = "the command " + how(ended.reason, ended.exit_code, ended.signal, ended.step);
+  if (!ended.detail.empty()) text += " (" + ended.detail + ")";
+  return text;
+}
+
+std::string describe(const VerificationEnded& ended) {
+  std::string text = "'" + std::string(word(ended.kind)) + "' " +
+                     how(ended.reason, ended.exit_code, ended.signal, ended.step) + " on the ";
+  text += ended.stage == VerifyStage::merged ? "merged tree" : std::string(word(ended.stage));
+  if (!ended.detail.empty()) text += " (" + ended.detail + ")";
+  return text;
+}
+
+}  // namespace bulkhead
