@@ -11,6 +11,7 @@
 //       stub/                               what the repository's worktree entry points to; stays empty
 //       import.pack                         the agent's commits on their way into the repository
 //       <attempt>/{upper,work,home,stdout,stderr,resume.json}
+//       verify-<name>/{upper,work,home,stdout,stderr}
 //       checkpoints/<n>/{upper,home}
 //
 // A component (run, agent, commit, repository key) that is not a plain name would leave the tree. Whoever reads names
@@ -70,6 +71,7 @@ class AgentPaths {
   std::string import_pack() const { return directory_ + "/import.pack"; }
   std::string checkpoints() const { return directory_ + "/checkpoints"; }
   AttemptPaths attempt(std::uint64_t number) const;        // from 1
+  AttemptPaths verification(std::string_view name) const;  // a fresh workspace for one verification command
   CheckpointPaths checkpoint(std::uint64_t number) const;  // from 1
 
  private:
