@@ -18,6 +18,8 @@ set -u
     echo "network-namespace $(readlink "$process/ns/net" 2>/dev/null)"
   done
   find /run/netns -mindepth 1 -printf 'network-namespace %p\n' 2>/dev/null
-  find /tmp /var/tmp /run /dev/shm -maxdepth 1 -iname '*bulkhead*' -printf 'file %p\n' 2>/dev/null
+  # The lock that keeps launchers from taking the same uid range stays; removing it would race.
+  find /tmp /var/tmp /dev/shm -maxdepth 1 -iname '*bulkhead*' -printf 'file %p\n' 2>/dev/null
+  find /run/bulkhead -mindepth 1 ! -name uid-ranges.lock -printf 'file %p\n' 2>/dev/null
   [ ! -e /var/lib/bulkhead ] || echo 'file /var/lib/bulkhead'
 } | sort -u
