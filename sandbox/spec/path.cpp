@@ -10,7 +10,7 @@ Result<SandboxPath> SandboxPath::parse(std::string_view text) {
   const auto refuse = [&](std::string_view why) {
     return fail("read path", "'" + printable(text, 200) + "'", std::string(why));
   };
-  if (text.empty() || text.front() != '/') return refuse("expected an absolute path");
+  if (text.empty() || text.front() != '/') return refuse("is not an absolute path");
   if (text.size() >= PATH_MAX) return refuse("is longer than the kernel takes");
   if (text.find('\0') != std::string_view::npos) return refuse("holds a NUL character");
   std::string normal;
