@@ -24,8 +24,7 @@ nothing_left() {
   done
   fail "left behind $1"
 }
-agents_sleep() { [ "$(pgrep -c -U 1879048192-2147483647 -x sleep 2>/dev/null || ps -eo uid=,comm= | awk '$1 >= 1879048192 && $2 == "sleep"' | wc -l)" -ge 2 ]; }
-children_of() { ps -o pid= --ppid "$1" | tr -d ' '; }
+agents_sleep() { [ "$(ps -eo uid=,args= | awk '$1 >= 1879048192 && /sleep 100[01]$/ && !/sh -c/' | wc -l)" -ge 2 ]; }
 
 traces >"$scratch/before"
 

@@ -50,14 +50,19 @@ attempt connect-outside connect 1.1.1.1 80
 attempt connect-host-loopback connect 127.0.0.1 "$MISCHIEF_PORT"
 attempt read-neighbour neighbours
 attempt see-strangers signal_strangers
-git add mischief
-git -c user.name=mischief -c user.email=mischief@example.com commit -qm "A harmless change" || true
+hand_in() {
+  git add mischief
+  git -c user.name=mischief -c user.email=mischief@example.com commit -qm "$1"
+}
+[ -z "$(git status --porcelain mischief)" ] || hand_in "A harmless change"
 
-# Last, as it may be the end of this attempt: more memory than allowed, touched page by page by a child.
-if [ -e mischief/.tried-memory ]; then
-  echo "mischief: memory: stopped: the attempt before this one ended by it"
-else
-  : >mischief/.tried-memory
-  attempt memory dd if=/dev/zero of=/dev/null bs=1G count=1
+# Last, as it is the end of this attempt: more memory than allowed, touched page by page.
+if [ -z "${BULKHEAD_RESUME:-}" ]; then
+  echo "mischief: memory: taking a gigabyte"
+  exec dd if=/dev/zero of=/dev/null bs=1G count=1
 fi
+reason=$(sed -n 's/.*"reason": *"\([a-z_]*\)".*/\1/p' "$BULKHEAD_RESUME" | head -n 1)
+echo "mischief: memory: stopped: ${reason:-unknown}"
+echo "memory: stopped: ${reason:-unknown}" >>"$report"
+hand_in "A second harmless change"
 echo "mischief: done"
