@@ -66,7 +66,7 @@ std::string lenient_strict_option() {
                               "missingTaggerEntry",
                               "multipleAuthors",
                               "nulInCommit",
-                              "unterminatedHeader",
+
                               "zeroPaddedDate",
                               "zeroPaddedFilemode",
                               "badFilemode",

@@ -54,6 +54,10 @@ AttemptPaths AgentPaths::attempt(std::uint64_t number) const {
   return AttemptPaths(directory_ + "/" + number_component("attempt number", number));
 }
 
+AttemptPaths AgentPaths::verification(std::string_view name) const {
+  return AttemptPaths(directory_ + "/verify-" + name_component("verification", name));
+}
+
 CheckpointPaths AgentPaths::checkpoint(std::uint64_t number) const {
   return CheckpointPaths(checkpoints() + "/" + number_component("checkpoint number", number));
 }

@@ -14,7 +14,9 @@ std::string agent_branch(std::string_view run, std::string_view agent) {
   return "bulkhead/" + std::string(run) + "/" + std::string(agent);
 }
 
-std::string agent_pin(std::string_view run, std::string_view agent) { return "refs/" + agent_branch(run, agent); }
+std::string agent_pin(std::string_view run, std::string_view agent) {
+  return "refs/" + agent_branch(run, agent) + "/tip";
+}
 
 std::string agent_worktree_entry(std::string_view run, std::string_view agent) {
   return "bulkhead-" + std::string(run) + "-" + std::string(agent);

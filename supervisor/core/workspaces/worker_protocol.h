@@ -40,8 +40,9 @@ inline constexpr std::size_t max_worker_facts = 64 * 1024;
 using ObjectId = std::string;  // is_object_id()
 using Stream = std::string;    // an absolute path inside the sandbox, or "fd:N"
 
-// refs/heads/bulkhead/<run>/<agent> is what people see; refs/bulkhead/<run>/<agent> pins base and result for us;
-// <common dir>/worktrees/bulkhead-<run>-<agent> holds the branch while the agent lives.
+// refs/heads/bulkhead/<run>/<agent> is what people see; refs/bulkhead/<run>/<agent>/tip pins base and result for us
+// (one level down, since git would find refs/bulkhead/<run>/<agent> ambiguous with the branch); <common
+// dir>/worktrees/bulkhead-<run>-<agent> holds the branch while the agent lives.
 std::string agent_branch(std::string_view run, std::string_view agent);          // without refs/heads/
 std::string agent_pin(std::string_view run, std::string_view agent);             // full ref name
 std::string agent_worktree_entry(std::string_view run, std::string_view agent);  // name below worktrees/
@@ -142,7 +143,7 @@ struct PackRequest {
 
 struct RegisterFacts {
   ObjectId branch;       // where refs/heads/bulkhead/<run>/<agent> stands: base, or further on when it was there before
-  ObjectId pin;          // where refs/bulkhead/<run>/<agent> stands
+  ObjectId pin;          // where agent_pin() stands
   bool created = false;  // false: all of it was there
   bool operator==(const RegisterFacts&) const = default;
 };
