@@ -55,7 +55,7 @@ AttemptPaths AgentPaths::attempt(std::uint64_t number) const {
 }
 
 AttemptPaths AgentPaths::verification(std::string_view name) const {
-  return AttemptPaths(directory_ + "/verify-" + name_component("verification", name));
+  return AttemptPaths(directory_ + "/verify-" + component("verification", name, is_state_name(name)));
 }
 
 CheckpointPaths AgentPaths::checkpoint(std::uint64_t number) const {
