@@ -32,7 +32,7 @@ _bulkhead() {
       else COMPREPLY=($(compgen -f -- "$word")); fi ;;
     config) COMPREPLY=($(compgen -f -- "$word")) ;;
     diff) COMPREPLY=($(compgen -W '--stat --help' -- "$word")) ;;
-    apply) COMPREPLY=($(compgen -W '--squash --help' -- "$word")) ;;
+    apply) COMPREPLY=($(compgen -W '--squash --with-tool-files --help' -- "$word")) ;;
     journal) COMPREPLY=($(compgen -W 'latest --events --json --help' -- "$word")) ;;
     ps|doctor) COMPREPLY=($(compgen -W '--json --help' -- "$word")) ;;
     kill) COMPREPLY=($(compgen -W '--run --help' -- "$word")) ;;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 #include <utility>
 
 #include "sandbox/base/text.h"
@@ -31,10 +32,8 @@ std::string last_line(const std::string& path) {
 }
 
 // In the child, between fork and exec: only what is safe there. Answers with errno through the ready pipe's end.
-[[noreturn]] void exec_daemon(const std::vector<char*>& argv, int ready, int log) {
+[[noreturn]] void exec_daemon(const std::vector<char*>& argv, const std::vector<char*>& environment, int ready, int log) {
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-  std::array<char, 96> path{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
-  std::array<char*, 2> environment{path.data(), nullptr};
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -53,7 +52,7 @@ std::string last_line(const std::string& path) {
 Outcome<> start_daemon(const StatePaths& state, const std::string& program) {
   const std::string log_path = state.root() + "/bulkheadd.log";
   if (::access(program.c_str(), X_OK) != 0) return failure(ExitCode::fault, errno_error("start", program).error());
-  auto log = or_exit(ExitCode::host_lacks, open_file(log_path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600));
+  auto log = or_exit(ExitCode::bad_input, open_file(log_path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600));
   if (!log) return std::unexpected(log.error());
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return failure(ExitCode::fault, errno_error("make pipe").error());
@@ -63,9 +62,16 @@ Outcome<> start_daemon(const StatePaths& state, const std::string& program) {
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
+  // Nothing of the caller's but where an administrator keeps policies, which sudo lets through only if told to.
+  std::vector<std::string> variables{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
+  if (const char* policies = ::secure_getenv("BULKHEAD_POLICIES"))
+    variables.push_back(std::string("BULKHEAD_POLICIES=") + policies);
+  std::vector<char*> environment;
+  for (std::string& variable : variables) environment.push_back(variable.data());
+  environment.push_back(nullptr);
   const pid_t pid = ::fork();
   if (pid < 0) return failure(ExitCode::fault, errno_error("start", program).error());
-  if (pid == 0) exec_daemon(argv, writing.get(), log->get());
+  if (pid == 0) exec_daemon(argv, environment, writing.get(), log->get());
   writing.reset();
 
   std::string line;
@@ -98,11 +104,11 @@ bool nobody_serves(const Error& error) { return error.code == ENOENT || error.co
 
 Outcome<ControlClient> connect_or_start(const StatePaths& state, const std::string& program, WhenNoDaemon when) {
   if (when == WhenNoDaemon::start_one)
-    if (auto ready = or_exit(ExitCode::host_lacks, prepare_state_directory(state.root())); !ready)
+    if (auto ready = or_exit(ExitCode::bad_input, prepare_state_directory(state.root())); !ready)
       return std::unexpected(ready.error());
   // Two that start at the same time would each find nobody serving: one after the other.
   auto directory = open_file(state.root(), O_RDONLY | O_DIRECTORY);
-  if (!directory && when == WhenNoDaemon::start_one) return failure(ExitCode::host_lacks, directory.error());
+  if (!directory && when == WhenNoDaemon::start_one) return failure(ExitCode::bad_input, directory.error());
   if (directory)
     while (::flock(directory->get(), LOCK_EX) != 0)
       if (errno != EINTR) return failure(ExitCode::fault, errno_error("lock", state.root()).error());

@@ -1,8 +1,6 @@
 #include "supervisor/cli/follow.h"
 
 #include <poll.h>
-#include <signal.h>
-#include <sys/signalfd.h>
 
 #include <array>
 
@@ -14,19 +12,12 @@
 namespace bulkhead {
 namespace {
 
-sigset_t interrupt_set() {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&set, signal);
-  return set;
-}
-
 class Follower {
  public:
   Follower(ControlClient client, std::string run, Show show)
       : client_(std::move(client)), run_(std::move(run)), show_(show) {}
 
-  Outcome<int> follow(Interrupts& interrupts) {
+  Outcome<int> follow(Signals& interrupts) {
     while (true) {
       // What has come is taken first: poll() knows nothing of lines that the client has read already.
       auto reply = client_.poll();
@@ -35,12 +26,12 @@ class Follower {
         if (auto ended = take(**reply); !ended || *ended) return finish(std::move(ended));
         continue;
       }
-      std::array<pollfd, 2> waits{{{client_.socket().get(), POLLIN, 0}, {interrupts.fd().get(), POLLIN, 0}}};
+      std::array<pollfd, 2> waits{{{client_.socket().get(), POLLIN, 0}, {interrupts.fd(), POLLIN, 0}}};
       if (::poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR)
         return failure(ExitCode::fault, errno_error("wait for bulkheadd").error());
       if (waits[1].revents == 0) continue;
-      if (const std::string cause = interrupts.take(); !cause.empty())
-        if (!interrupt(cause)) return left();
+      if (const int signal = interrupts.take(); signal != 0)
+        if (!interrupt(signal)) return left();
     }
   }
 
@@ -79,10 +70,10 @@ class Follower {
   }
 
   // False: the person has had enough of waiting.
-  bool interrupt(const std::string& cause) {
+  bool interrupt(int signal) {
     if (cancelled_) return false;
     cancelled_ = true;
-    err_line("cancelling (" + cause + "); press Ctrl-C again to stop waiting");
+    err_line("cancelling (" + signal_text(signal) + "); press Ctrl-C again to stop waiting");
     // Where it cannot be sent the daemon is gone, which the next poll() says.
     static_cast<void>(client_.send(CancelRequest{run_}));
     return true;
@@ -113,28 +104,7 @@ class Follower {
 
 }  // namespace
 
-Result<Interrupts> Interrupts::open() {
-  const sigset_t set = interrupt_set();
-  if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return errno_error("block signals");
-  Fd fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!fd.valid()) return errno_error("make signalfd");
-  return Interrupts(std::move(fd));
-}
-
-std::string Interrupts::take() {
-  signalfd_siginfo info{};
-  if (::read(fd_.get(), &info, sizeof info) != sizeof info) return {};
-  if (info.ssi_signo == SIGINT) return "interrupted from the keyboard";
-  return "bulkhead got " + signal_text(static_cast<int>(info.ssi_signo));
-}
-
-Interrupts::~Interrupts() {
-  if (!fd_.valid()) return;  // moved from
-  const sigset_t set = interrupt_set();
-  ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
-}
-
-Outcome<int> follow(ControlClient client, const std::string& run, Interrupts interrupts, Show show) {
+Outcome<int> follow(ControlClient client, const std::string& run, Signals interrupts, Show show) {
   return Follower(std::move(client), run, show).follow(interrupts);
 }
 

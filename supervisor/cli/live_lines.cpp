@@ -1,10 +1,11 @@
 #include "supervisor/cli/live_lines.h"
 
-#include <cstring>
+#include <algorithm>
 
 #include "sandbox/base/text.h"
 #include "sandbox/base/units.h"
 #include "supervisor/cli/console.h"
+#include "supervisor/cli/signals.h"
 #include "supervisor/core/lifecycle/lifecycle.h"
 
 namespace bulkhead {
@@ -52,11 +53,6 @@ std::string with(const Event& event, Say&& say) {
 }
 
 }  // namespace
-
-std::string signal_text(int signal) {
-  const char* name = ::sigabbrev_np(signal);
-  return name != nullptr ? std::string("SIG") + name : "signal " + std::to_string(signal);
-}
 
 std::string ending(EndReason reason, int exit_code, int signal, const std::string& step) {
   switch (reason) {

@@ -31,7 +31,4 @@ class LiveLines {
 // How something ended, in words: "exited with 2", "killed by SIGKILL", "out of memory (/limits/memory)".
 std::string ending(EndReason reason, int exit_code, int signal, const std::string& step);
 
-// "SIGTERM"; "signal 77" for one without a name.
-std::string signal_text(int signal);
-
 }  // namespace bulkhead

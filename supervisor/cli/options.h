@@ -51,7 +51,8 @@ struct LogOptions {
 
 struct ApplyOptions {
   std::string agent;
-  bool squash = false;  // one commit-to-be of the user's own instead of the agent's commits
+  bool squash = false;           // one commit-to-be of the user's own instead of the agent's commits
+  bool with_tool_files = false;  // take changes of files that tools execute, too
 };
 
 struct ShellOptions {

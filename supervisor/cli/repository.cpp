@@ -36,7 +36,7 @@ Result<std::string> find_repository(const std::string& directory) {
     }
     if (at == at.root_path()) break;
   }
-  return fail("find a git repository", start.string(), "neither this directory nor one above it is one",
+  return fail("find repository", start.string(), "not a git repository, nor is any directory above it",
               "make one: git init && git add -A && git commit -m start; or go to one");
 }
 

@@ -38,7 +38,7 @@ Outcome<int> run_verb(const Context& context, const RunOptions& options) {
   if (!request) return std::unexpected(request.error());
 
   // From here on Ctrl-C is the run's to be cancelled by, also while the daemon starts.
-  auto interrupts = or_exit(ExitCode::fault, Interrupts::open());
+  auto interrupts = or_exit(ExitCode::fault, Signals::open({SIGINT, SIGTERM, SIGHUP}));
   if (!interrupts) return std::unexpected(interrupts.error());
   auto client = door->connect();
   if (!client) return std::unexpected(client.error());

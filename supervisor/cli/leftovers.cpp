@@ -1,0 +1,148 @@
+#include "supervisor/cli/leftovers.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <chrono>
+#include <thread>
+
+#include "sandbox/base/text.h"
+#include "sandbox/launch/cgroup.h"
+#include "sandbox/launch/launcher_client.h"
+#include "sandbox/sys/files.h"
+
+namespace bulkhead {
+namespace {
+
+constexpr std::string_view kPrivate = "bulkhead-p";  // then the launcher's pid
+
+std::vector<std::string> entries(const std::string& directory) {
+  return list_directory(directory).value_or(std::vector<std::string>{});  // one that is not there has none
+}
+
+bool is_socket(const std::string& path) {
+  struct stat st {};
+  return ::lstat(path.c_str(), &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+// Whether the private launcher behind this cgroup root lives. A pid that another program has by now is a dead one.
+bool private_launcher_lives(const std::string& root) {
+  const std::string_view digits = std::string_view(root).substr(kPrivate.size());
+  const auto comm = read_file("/proc/" + std::string(digits) + "/comm", 256);
+  return comm && *comm == "bulkhead-launch\n";
+}
+
+bool is_private_root(const std::string& root) {
+  int pid = 0;
+  if (!root.starts_with(kPrivate)) return false;
+  const char* end = root.data() + root.size();
+  const auto parsed = std::from_chars(root.data() + kPrivate.size(), end, pid);
+  return parsed.ec == std::errc{} && parsed.ptr == end;
+}
+
+void find_cgroups(const StatePaths& state, const CgroupLayout& cgroups, const Survivors& survivors,
+                  std::vector<Leftover>& out) {
+  if (cgroups.mode == CgroupMode::none) return;
+  const std::string own = cgroup_root_name(state.root());
+  for (const std::string& root : list_cgroup_roots(cgroups)) {
+    const bool ours = root == own && !survivors.daemon && !survivors.launcher;
+    if (!ours && !(is_private_root(root) && !private_launcher_lives(root))) continue;
+    const auto processes = cgroup_root_processes(cgroups, root);
+    if (!processes.empty())
+      out.push_back({LeftoverKind::processes, root, std::to_string(processes.size()) + " still alive"});
+    out.push_back({LeftoverKind::cgroup, root, ""});
+  }
+}
+
+Result<> end_processes(const CgroupLayout& cgroups, const std::string& root) {
+  BULKHEAD_TRY(kill_cgroup_root(cgroups, root));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!cgroup_root_processes(cgroups, root).empty()) {
+    if (std::chrono::steady_clock::now() > deadline)
+      return fail("end processes of", root, "some do not go away within ten seconds",
+                  "processes in an uninterruptible wait show as D in: ps ax");
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return {};
+}
+
+Result<> remove_cgroups(const CgroupLayout& cgroups, const std::string& root) {
+  // A cgroup whose last process was just reaped answers EBUSY for a moment.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (true) {
+    auto removed = remove_cgroup_root(cgroups, root);
+    if (removed || removed.error().code != EBUSY || std::chrono::steady_clock::now() > deadline) return removed;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+Result<> remove(const CgroupLayout& cgroups, const Leftover& leftover) {
+  switch (leftover.kind) {
+    case LeftoverKind::launcher: {
+      BULKHEAD_ASSIGN(auto launcher, LauncherClient::connect(leftover.name));
+      return launcher.shutdown();
+    }
+    case LeftoverKind::processes: return end_processes(cgroups, leftover.name);
+    case LeftoverKind::cgroup: return remove_cgroups(cgroups, leftover.name);
+    case LeftoverKind::socket:
+      if (::unlink(leftover.name.c_str()) != 0 && errno != ENOENT) return errno_error("remove", leftover.name);
+      return {};
+    case LeftoverKind::mount_point:
+    case LeftoverKind::half_base:
+    case LeftoverKind::run_directory: return remove_tree(leftover.name);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string text(const Leftover& leftover) {
+  const auto with = [&](const std::string& what) {
+    return what + " " + printable(leftover.name) + (leftover.detail.empty() ? "" : ": " + printable(leftover.detail));
+  };
+  switch (leftover.kind) {
+    case LeftoverKind::launcher: return with("launcher without a daemon at");
+    case LeftoverKind::processes: return with("processes in cgroup");
+    case LeftoverKind::cgroup: return with("cgroup");
+    case LeftoverKind::socket: return with("socket that nobody serves:");
+    case LeftoverKind::mount_point: return with("mount point");
+    case LeftoverKind::half_base: return with("half-made base");
+    case LeftoverKind::run_directory: return with("directory of a run that is over:");
+  }
+  return {};
+}
+
+std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout& cgroups, const Survivors& survivors) {
+  std::vector<Leftover> out;
+  if (survivors.launcher && !survivors.daemon)
+    out.push_back({LeftoverKind::launcher, state.launcher_socket(), ""});
+  find_cgroups(state, cgroups, survivors, out);
+  if (!survivors.daemon && is_socket(state.control_socket()))
+    out.push_back({LeftoverKind::socket, state.control_socket(), ""});
+  if (!survivors.launcher && is_socket(state.launcher_socket()))
+    out.push_back({LeftoverKind::socket, state.launcher_socket(), ""});
+  // Mount points and bases in the making belong to a living daemon or launcher, whichever run they are for.
+  if (!survivors.daemon && !survivors.launcher)
+    for (const std::string& name : entries(state.mounts()))
+      out.push_back({LeftoverKind::mount_point, state.mounts() + "/" + name, ""});
+  if (!survivors.daemon)
+    for (const std::string& repository : entries(state.bases()))
+      for (const std::string& commit : entries(state.bases() + "/" + repository))
+        if (is_object_id(commit) && !exists(state.base(repository, commit).ready()))
+          out.push_back({LeftoverKind::half_base, state.base(repository, commit).directory(), ""});
+  for (const std::string& run : entries(state.runs()))
+    if (!survivors.live_runs.contains(run) && !survivors.kept_runs.contains(run))
+      out.push_back({LeftoverKind::run_directory, state.runs() + "/" + run, ""});
+  return out;
+}
+
+std::vector<Error> remove_leftovers(const CgroupLayout& cgroups,
+                                    const std::vector<Leftover>& leftovers) {
+  std::vector<Error> problems;
+  for (const Leftover& leftover : leftovers)
+    if (auto removed = remove(cgroups, leftover); !removed) problems.push_back(std::move(removed).error());
+  return problems;
+}
+
+}  // namespace bulkhead

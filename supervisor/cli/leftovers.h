@@ -1,0 +1,41 @@
+// What dead runs left behind in a state directory and on the host. Finding changes nothing; removing is for what nobody
+// alive has a part in. Unfinished runs are ended by a daemon first (verb_clean.cpp): it knows what they hold.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "sandbox/base/result.h"
+#include "sandbox/host/host_facts.h"
+#include "supervisor/core/workspaces/state_paths.h"
+
+namespace bulkhead {
+
+enum class LeftoverKind { launcher, processes, cgroup, socket, mount_point, half_base, run_directory };
+
+struct Leftover {
+  LeftoverKind kind{};
+  std::string name;    // a path, or of a cgroup its root node
+  std::string detail;  // for people
+  bool operator==(const Leftover&) const = default;
+};
+std::string text(const Leftover& leftover);
+
+// Who is alive, as the caller found out.
+struct Survivors {
+  bool daemon = false;
+  bool launcher = false;
+  std::set<std::string> live_runs;  // of the daemon
+  std::set<std::string> kept_runs;  // finished ones whose workspaces were to be kept
+};
+
+// Private launchers (`sandbox run`) name their cgroup root after their pid: those of dead ones are leftovers, too.
+std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout& cgroups, const Survivors& survivors);
+
+// In the order of `leftovers`. Goes on after a failure; the problems are the answer. Blocks until killed processes are
+// gone, at most ten seconds.
+std::vector<Error> remove_leftovers(const CgroupLayout& cgroups,
+                                    const std::vector<Leftover>& leftovers);
+
+}  // namespace bulkhead

@@ -1,0 +1,141 @@
+// `bulkhead clean [--check]`. Two steps: runs that nobody finished are ended by a daemon, which knows from the journal
+// what they hold (worktree entries and branches in repositories, uid ranges, workspaces); what then still lies about
+// belongs to nobody alive and is removed here.
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "sandbox/base/text.h"
+#include "sandbox/launch/launcher_client.h"
+#include "sandbox/sys/files.h"
+#include "supervisor/cli/console.h"
+#include "supervisor/cli/daemon_door.h"
+#include "supervisor/cli/history.h"
+#include "supervisor/cli/leftovers.h"
+#include "supervisor/cli/verbs.h"
+
+namespace bulkhead {
+namespace {
+
+struct State {
+  Survivors survivors;
+  std::vector<std::string> interrupted;  // unfinished in the journal, and nobody carries them on
+};
+
+Survivors who_lives(const StatePaths& paths) {
+  Survivors out;
+  if (auto client = ControlClient::connect(paths.control_socket()); client && client->send(StatusRequest{}))
+    if (auto reply = client->receive(); reply)
+      if (const auto* status = std::get_if<StatusReply>(&*reply)) {
+        out.daemon = true;
+        out.live_runs.insert(status->runs.begin(), status->runs.end());
+      }
+  out.launcher = LauncherClient::connect(paths.launcher_socket()).has_value();
+  return out;
+}
+
+Outcome<State> look(const StatePaths& paths) {
+  State state{.survivors = who_lives(paths), .interrupted = {}};
+  if (!exists(paths.journal())) return state;
+  auto history = History::open(paths);
+  if (!history) return std::unexpected(history.error());
+  auto runs = or_exit(ExitCode::fault, list_runs(history->journal()));
+  if (!runs) return std::unexpected(runs.error());
+  for (const RunSummary& run : *runs) {
+    auto report = history->report(run.run);
+    if (!report) return std::unexpected(report.error());
+    if (!report->finished && !state.survivors.live_runs.contains(run.run))
+      state.interrupted.push_back(run.run);
+    else if (report->finished && report->started.keep_workspaces)
+      state.survivors.kept_runs.insert(run.run);
+  }
+  return state;
+}
+
+// Cancels a run through a daemon and waits until it is finished.
+Outcome<> end_run(const Context& context, const std::string& run) {
+  auto door = or_exit(ExitCode::fault,
+                      DaemonDoor::open(context.state, context.beside("bulkheadd"), WhenNoDaemon::start_one));
+  if (!door) return std::unexpected(door.error());
+  auto client = door->connect();
+  if (!client) return std::unexpected(client.error());
+  if (auto sent = client->send(SubscribeRequest{run}); !sent) return failure(ExitCode::fault, sent.error());
+  if (auto sent = client->send(CancelRequest{run}); !sent) return failure(ExitCode::fault, sent.error());
+  while (true) {
+    auto reply = or_exit(ExitCode::fault, client->receive());
+    if (!reply) return std::unexpected(reply.error());
+    if (std::holds_alternative<FinishedReply>(*reply)) return {};
+    if (const auto* error = std::get_if<ErrorReply>(&*reply))
+      return std::unexpected(Failure{.error = {.operation = "end run", .object = run, .detail = error->text, .hint = error->hint},
+                                     .code = error->exit_code});
+  }
+}
+
+// A daemon that was started for one run and has none any more is on its way out; what it holds is not lying about.
+void wait_for_daemon_to_leave(const StatePaths& paths) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (std::chrono::steady_clock::now() < deadline) {
+    auto client = ControlClient::connect(paths.control_socket());
+    if (!client) return;
+    if (!client->send(StatusRequest{})) return;
+    auto reply = client->receive();
+    if (!reply) return;
+    const auto* status = std::get_if<StatusReply>(&*reply);
+    if (status == nullptr || !status->once || !status->runs.empty()) return;  // it stays
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
+void say_live(const Survivors& survivors) {
+  for (const std::string& run : survivors.live_runs) err_line("run " + printable(run) + " is going on, and left alone");
+}
+
+int check(const State& state, const std::vector<Leftover>& leftovers) {
+  for (const std::string& run : state.interrupted) out_line("unfinished run " + printable(run));
+  for (const Leftover& leftover : leftovers) out_line(text(leftover));
+  if (state.interrupted.empty() && leftovers.empty()) {
+    out_line("nothing left behind");
+    return 0;
+  }
+  out_line("  next: sudo bulkhead clean");
+  return 1;
+}
+
+}  // namespace
+
+Outcome<int> clean_verb(const Context& context, const CleanOptions& options) {
+  if (auto root = need_root(context); !root) return std::unexpected(root.error());
+  auto host = or_exit(ExitCode::host_lacks, probe_host());
+  if (!host) return std::unexpected(host.error());
+  wait_for_daemon_to_leave(context.state);
+  auto state = look(context.state);
+  if (!state) return std::unexpected(state.error());
+  say_live(state->survivors);
+  if (options.check) return check(*state, find_leftovers(context.state, host->cgroups, state->survivors));
+
+  std::vector<Error> problems;
+  for (const std::string& run : state->interrupted) {
+    if (auto ended = end_run(context, run); !ended)
+      problems.push_back(ended.error().error);
+    else
+      out_line("ended unfinished run " + printable(run));
+  }
+  if (!state->interrupted.empty()) {
+    wait_for_daemon_to_leave(context.state);
+    state = look(context.state);
+    if (!state) return std::unexpected(state.error());
+  }
+  // A run that could not be ended keeps its directory: a later daemon needs it to give back what the run holds.
+  for (const std::string& run : state->interrupted) state->survivors.kept_runs.insert(run);
+  auto leftovers = find_leftovers(context.state, host->cgroups, state->survivors);
+  std::ranges::move(remove_leftovers(host->cgroups, leftovers), std::back_inserter(problems));
+  for (const Leftover& leftover : leftovers) out_line("removed " + text(leftover));
+  if (problems.empty()) {
+    out_line("nothing left behind");
+    return 0;
+  }
+  for (const Error& problem : problems) complain({.error = problem, .code = 0});
+  return static_cast<int>(ExitCode::fault);
+}
+
+}  // namespace bulkhead
