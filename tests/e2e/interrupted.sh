@@ -13,7 +13,7 @@ tasks:
   two: {command: "sleep 1001"}
 W
 
-traces() { bash "$root/tests/support/traces.sh" | grep -v '^file /tmp/bulkhead-e2e'; }
+traces() { python3 "$root/tests/support/traces.py" | grep -v '^file /tmp/bulkhead-e2e'; }
 nothing_left() {
   local i
   for ((i = 0; i < 50; i++)); do

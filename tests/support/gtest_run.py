@@ -43,6 +43,8 @@ def run(program, prefix, results):
             ending = f"ended by signal {-status}" if status < 0 else f"exit status {status}"
         except subprocess.TimeoutExpired:
             status, ending = 124, f"still running after {TIMEOUT_SECONDS} s"
+        except OSError as error:
+            status, ending = 127, str(error)
         counted = list(cases_of(report)) if os.path.exists(report) else []
     for verdict, case, reason in counted:
         results.write(f"{verdict}\t{name}/{case}\t{reason}\n")
