@@ -79,6 +79,7 @@ Error located(const Document& document, Error error) {
     where += ":" + std::to_string(place->second.line) + ":" + std::to_string(place->second.column);
   // Error::text puts a blank between operation and object, and ": " before what follows.
   error.operation = error.object.empty() ? where : where + ":";
+  error.object = printable(error.object);  // its tokens are keys of the document, whatever those hold
   return error;
 }
 

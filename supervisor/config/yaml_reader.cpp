@@ -115,8 +115,6 @@ class YamlReader : public YAML::EventHandler {
   void OnSequenceEnd() override { close(); }
   void OnMapEnd() override { close(); }
 
-  bool started() const { return started_; }
-
  private:
   struct Frame {  // a map or list that is being read
     json value;
@@ -228,13 +226,20 @@ class YamlReader : public YAML::EventHandler {
 
 // yaml-cpp takes some tabs for spaces and says little about the others.
 Result<> refuse_tabs(std::string_view text, const std::string& file_name) {
-  std::size_t line = 0;
-  for (const std::string& each : split(text, '\n')) {
-    ++line;
-    if (each.starts_with('\t') && each.find_first_not_of(" \t\r") != std::string::npos)
-      return refuse_at(file_name, {line, 1}, "the line begins with a tab", "indent with spaces");
+  std::size_t line = 1;
+  for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1, ++line) {
+    if (text[at] == '\t') return refuse_at(file_name, {line, 1}, "the line begins with a tab", "indent with spaces");
+    if (text.find('\n', at) == std::string_view::npos) break;
   }
   return {};
+}
+
+// yaml-cpp ends a quoted text that has no end where the file ends. The mark of a document's end is what it stumbles
+// over.
+std::string with_end(std::string_view text) {
+  std::string whole(text);
+  if (!whole.ends_with('\n')) whole += '\n';
+  return whole + "...\n";
 }
 
 }  // namespace
@@ -242,18 +247,22 @@ Result<> refuse_tabs(std::string_view text, const std::string& file_name) {
 Result<Document> read_yaml(std::string_view text, std::string file_name) {
   BULKHEAD_TRY(refuse_tabs(text, file_name));
   Document document{.file_name = std::move(file_name), .value = {}, .positions = {}};
-  std::istringstream stream{std::string(text)};
+  std::istringstream stream{with_end(text)};
   try {
     YamlReader reader(document);
     YAML::Parser parser(stream);
     parser.HandleNextDocument(reader);
-    if (!reader.started()) return refuse_at(document.file_name, {}, "is empty");
     parser.HandleNextDocument(reader);  // refuses itself if there is one
   } catch (const Refused& refused) {
     return std::unexpected(refused.error);
   } catch (const YAML::Exception& error) {
+    if (error.msg == YAML::ErrorMsg::DOC_IN_SCALAR)
+      return refuse_at(document.file_name, position_of(error.mark),
+                       "is not YAML: a quoted text before here has no end");
     return refuse_at(document.file_name, position_of(error.mark), "is not YAML: " + printable(error.msg, 200));
   }
+  // Nothing at all reads as null, and so does a "~": neither says anything.
+  if (document.value.is_null()) return refuse_at(document.file_name, {}, "is empty");
   return document;
 }
 
