@@ -474,6 +474,56 @@ TEST(Seccomp, IsAProfileByNameOrNoneByName) {
   EXPECT_TRUE(s.seccomp().rules.empty());
 }
 
+// The words in quotes in the hint of an unknown key, or in the text of a refused word: what the reader knows.
+std::set<std::string> known_words(const std::string& text) {
+  std::set<std::string> words;
+  for (std::size_t at = text.find('\''); at != std::string::npos;) {
+    const std::size_t end = text.find('\'', at + 1);
+    words.insert(text.substr(at + 1, end - at - 1));
+    at = text.find('\'', end + 1);
+  }
+  return words;
+}
+
+std::set<std::string> keys_of(const json& object) {
+  std::set<std::string> keys;
+  for (const auto& [key, value] : object.items()) keys.insert(key);
+  return keys;
+}
+
+std::set<std::string> hint_words(const std::string& text) {
+  const auto result = SandboxSpec::from_policy(policy(text), profiles());
+  EXPECT_FALSE(result);
+  return result ? std::set<std::string>() : known_words(result.error().hint);
+}
+
+TEST(Schema, KnowsTheKeysThatTheReaderKnows) {
+  const json schema = read_json_file("policies/policy.schema.json")["properties"];
+  EXPECT_EQ(keys_of(schema), hint_words(R"({"qqqqqqqqqqqq": 1})"));
+  EXPECT_EQ(keys_of(schema["limits"]["properties"]), hint_words(R"({"limits": {"qqqqqqqqqqqq": 1}})"));
+  EXPECT_EQ(keys_of(schema["environment"]["properties"]), hint_words(R"({"environment": {"qqqqqqqqqqqq": 1}})"));
+  const json& mounts = schema["mounts"]["additionalProperties"]["oneOf"];
+  EXPECT_EQ(keys_of(mounts[1]["properties"]), hint_words(R"({"mounts": {"/a": {"source": "/x", "qqqqqqqqqqqq": 1}}})"));
+  EXPECT_EQ(keys_of(mounts[2]["properties"]), hint_words(R"({"mounts": {"/a": {"tmpfs": "1Mi", "qqqqqqqqqqqq": 1}}})"));
+  const json& roots = schema["root"]["oneOf"];
+  EXPECT_EQ(keys_of(roots[0]["properties"]), hint_words(R"({"root": {"from": "host", "qqqqqqqqqqqq": 1}})"));
+  EXPECT_EQ(keys_of(roots[1]["properties"]), hint_words(R"({"root": {"from": "directory", "qqqqqqqqqqqq": 1}})"));
+}
+
+TEST(Schema, KnowsTheWordsThatTheReaderKnows) {
+  const json schema = read_json_file("policies/policy.schema.json")["properties"];
+  const auto words = schema["allow"]["items"]["enum"].get<std::set<std::string>>();
+  EXPECT_EQ(words, known_words(parse_loosening("qqqqqqqqqqqqqqqqqqqqqqqqqqq").error().hint));
+  const auto devices = schema["devices"]["items"]["enum"].get<std::set<std::string>>();
+  for (const std::string& device : devices)
+    EXPECT_TRUE(SandboxSpec::from_policy(policy(R"({"devices": [")" + device + "\"]}"), profiles())) << device;
+  for (const std::string name : schema["capabilities"]["items"]["enum"])
+    EXPECT_TRUE(SandboxSpec::from_policy(policy(R"({"allow": ["capabilities"], "capabilities": [")" + name + "\"]}"),
+                                         profiles()))
+        << name;
+  EXPECT_EQ(schema["capabilities"]["items"]["enum"].size(), 41U);
+}
+
 TEST(Spec, IsAValue) {
   const SandboxSpec a = spec();
   SandboxSpec b = a;
