@@ -12,28 +12,41 @@ std::string valid_utf8(const std::string& text) {
 
 constexpr std::string_view kCut = "…";
 
+// Bytes of one byte of UTF-8 inside a JSON string: control characters grow sixfold.
+std::size_t json_bytes(char c) {
+  if (c == '"' || c == '\\' || c == '\n' || c == '\t' || c == '\r' || c == '\b' || c == '\f') return 2;
+  return static_cast<unsigned char>(c) < 0x20 ? 6 : 1;
+}
+
 }  // namespace
 
 std::string clip(std::string text, std::size_t limit) {
   // Bound the work first: an agent may have had a hand in how long this is.
-  const bool cut = text.size() > limit;
+  bool cut = text.size() > limit;
   if (cut) text.resize(limit);
   text = valid_utf8(text);
-  if (!cut && text.size() <= limit) return text;
-  std::size_t keep = limit > kCut.size() ? limit - kCut.size() : 0;
-  if (keep > text.size()) keep = text.size();
+  std::size_t bytes = 0;
+  std::size_t keep = 0;  // what leaves room for the mark
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    bytes += json_bytes(text[i]);
+    if (bytes + kCut.size() <= limit) keep = i + 1;
+    if (bytes > limit) cut = true;
+  }
+  if (!cut) return text;
   while (keep > 0 && keep < text.size() && (static_cast<unsigned char>(text[keep]) & 0xC0) == 0x80) --keep;
   text.resize(keep);
   return text.append(kCut);
 }
 
 std::vector<std::string> clip_list(const std::vector<std::string>& items) {
+  constexpr std::size_t kItem = 512;
+  constexpr std::size_t kAround = 3;  // quotes and comma
   std::vector<std::string> kept;
   std::size_t bytes = 0;
   for (const std::string& item : items) {
-    std::string text = clip(item, 512);
-    // What counts is its size as JSON: control characters grow sixfold there.
-    bytes += nlohmann::json(text).dump().size() + 1;
+    std::string text = clip(item, kItem);
+    bytes += kAround;
+    for (char c : text) bytes += json_bytes(c);
     if (bytes > kMaxEventListBytes) break;
     kept.push_back(std::move(text));
   }

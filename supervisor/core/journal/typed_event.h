@@ -19,7 +19,8 @@ namespace bulkhead {
 inline constexpr std::size_t kMaxEventText = 1024;       // bytes of one free text in a body
 inline constexpr std::size_t kMaxEventListBytes = 2048;  // bytes of one list of texts in a body
 
-// At most `limit` bytes, cut at a character, "…" where cut; invalid UTF-8 replaced, since JSON cannot hold it.
+// At most `limit` bytes as a JSON string, cut at a character, "…" where cut; invalid UTF-8 replaced, since JSON cannot
+// hold it.
 std::string clip(std::string text, std::size_t limit = kMaxEventText);
 // As many of the first items as fit; each clipped.
 std::vector<std::string> clip_list(const std::vector<std::string>& items);

@@ -1,0 +1,98 @@
+// What the next supervisor does with what the last one had in flight.
+#include "tests/unit/lifecycle/life.h"
+
+namespace bulkhead::test {
+namespace {
+
+TEST(TakingOver, DecidesAgainWhatWasInFlightUnderTheSameName) {
+  Life life(R"({"version":1,"tasks":{"a":{"command":"x","setup":"s"}}})");
+  const auto again = [&] {
+    const std::string first = life.due();
+    EXPECT_EQ(life.due(), "");
+    life.say("", 0, SupervisorStarted{});
+    EXPECT_EQ(life.due(), first);
+    return first;
+  };
+  EXPECT_EQ(again(), "PrepareBase\n");
+  life.say("", 0, BaseReady{});
+  EXPECT_EQ(again(), "CreateWorkspace a\n");
+  life.say("a", 0, WorkspaceReady{});
+  EXPECT_EQ(again(), "StartAttempt a/1 with setup\n");
+  life.say("a", 1, AttemptStarted{.pid = 1});
+  EXPECT_EQ(again(), "");  // it lives on
+  life.say("a", 1, BoundarySeen{.commits = 1, .head = "h"});
+  EXPECT_EQ(again(), "TakeCheckpoint a/1 1 commit commits=1\n");
+  life.say("a", 1, CheckpointTaken{.n = 1});
+  life.exits("a", 1, 0);
+  EXPECT_EQ(again(), "Import a/1\n");
+  life.imported("a", 1);
+  EXPECT_EQ(life.due(), "FinishAgent a done\nCleanup a\n");
+  life.say("", 0, SupervisorStarted{});
+  EXPECT_EQ(life.due(), "Cleanup a\n");
+  EXPECT_EQ(life.state.violation, "");
+}
+
+TEST(TakingOver, AdoptsAnAttemptWhoseStartWasNotJournaled) {
+  Life life(R"({"version":1,"tasks":{"a":{"command":"x"}}})");
+  life.to_running();
+  life.say("", 0, SupervisorStarted{});
+  life.say("a", 1, AttemptStarted{.pid = 77, .start_time = 5});  // journaled again for the one that was found
+  EXPECT_EQ(life.state.violation, "");
+  EXPECT_EQ(life.agent("a").attempts.back().started->pid, 77);
+  EXPECT_EQ(life.due(), "");
+}
+
+TEST(TakingOver, ACheckpointOfADeadAgentIsGivenUpAndOfAResultIsTakenAgain) {
+  const std::string workflow =
+      R"({"version":1,"tasks":{"a":{"command":"x","verify":"t","restart":{"attempts":2,"backoff":"0s"}}}})";
+  Life dead(workflow);
+  dead.to_running();
+  dead.say("a", 1, BoundarySeen{.commits = 1, .head = "h"});
+  dead.due();
+  dead.say("a", 1, AttemptEnded{.reason = EndReason::signalled, .signal = 9});
+  EXPECT_EQ(dead.due(), "");
+  dead.say("", 0, SupervisorStarted{});
+  EXPECT_EQ(dead.due(), "StartAttempt a/2\n");
+
+  Life well(workflow);
+  well.to_running();
+  well.exits("a", 1, 0);
+  EXPECT_EQ(well.due(), "TakeCheckpoint a/1 1 result commits=0\n");
+  well.say("", 0, SupervisorStarted{});
+  EXPECT_EQ(well.due(), "TakeCheckpoint a/1 1 result commits=0\n");
+}
+
+TEST(TakingOver, KillsAgainWhatHadToDie) {
+  Life life(R"({"version":1,"tasks":{"a":{"command":"x"}}})");
+  life.to_running();
+  life.say("", 0, RunCancelRequested{.cause = "interrupted"});
+  EXPECT_EQ(life.due(), "Kill a/1 killed_by_request\n");
+  EXPECT_EQ(life.due(), "");
+  life.say("", 0, SupervisorStarted{});
+  EXPECT_EQ(life.due(), "Kill a/1 killed_by_request\n");
+}
+
+TEST(TakingOver, AFaultThatWasOnlyIntendedIsInjectedAgain) {
+  Life life(R"({"version":1,"tasks":{"a":{"command":"x"}},"faults":[{"agent":"a","action":{"signal":15}}]})");
+  life.to_running();
+  EXPECT_EQ(life.due(), "InjectFault a/1 signal 15\n");
+  life.say("", 0, SupervisorStarted{});
+  EXPECT_EQ(life.due(), "InjectFault a/1 signal 15\n");
+  life.say("a", 1, FaultInjected{.fault = 0, .what = "SIGTERM"});
+  life.say("", 0, SupervisorStarted{});
+  EXPECT_EQ(life.due(), "");
+}
+
+TEST(TakingOver, ACancelledHalfMadeWorkspaceIsCleanedUp) {
+  Life life(R"({"version":1,"tasks":{"a":{"command":"x"}}})");
+  life.due();
+  life.say("", 0, BaseReady{});
+  EXPECT_EQ(life.due(), "CreateWorkspace a\n");
+  life.say("", 0, RunCancelRequested{.cause = "interrupted"});
+  EXPECT_EQ(life.due(), "");  // whoever makes it has to end first
+  life.say("", 0, SupervisorStarted{});
+  EXPECT_EQ(life.due(), "FinishAgent a cancelled: interrupted\nCleanup a\n");
+}
+
+}  // namespace
+}  // namespace bulkhead::test
