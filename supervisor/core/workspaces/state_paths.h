@@ -45,6 +45,7 @@ class AttemptPaths {
   std::string stdout_file() const { return directory_ + "/stdout"; }
   std::string stderr_file() const { return directory_ + "/stderr"; }
   std::string resume_report() const { return directory_ + "/resume.json"; }
+  std::string prompt() const { return directory_ + "/prompt.txt"; }
 
  private:
   friend class AgentPaths;

@@ -1,0 +1,226 @@
+#include "supervisor/core/daemon/run_executor.h"
+
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/redirect_error.hpp>
+
+#include "sandbox/sys/files.h"
+#include "supervisor/core/daemon/attempts.h"
+#include "supervisor/core/daemon/results.h"
+#include "supervisor/core/daemon/workspaces.h"
+
+namespace bulkhead {
+
+namespace asio = boost::asio;
+
+std::int64_t unix_milliseconds() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+RunExecutor::RunExecutor(DaemonSite& site, std::string run)
+    : context_{.site = site, .run = std::move(run)}, timer_(site.io) {
+  context_.record = [this](Event event) { record(std::move(event)); };
+}
+
+void RunExecutor::record(Event event) {
+  event.time_unix_ms = unix_milliseconds();
+  const Durability durability = durability_of(event.type);
+  auto appended = context_.site.journal.append(std::move(event), durability);
+  // Nothing may happen that is not recorded: this ends the daemon, and the next one goes on from what is.
+  if (!appended) throw std::runtime_error(appended.error().text());
+  context_.state = apply(std::move(context_.state), *appended);
+  spdlog::info("{} {} {} {}", context_.run, appended->agent, appended->type, appended->body.dump());
+  for (auto follower = followers_.begin(); follower != followers_.end();) {
+    if (auto connection = follower->lock()) {
+      connection->send(EventReply{to_json(*appended)});
+      ++follower;
+    } else {
+      follower = followers_.erase(follower);
+    }
+  }
+  wake();
+}
+
+void RunExecutor::wake() { timer_.cancel(); }
+
+void RunExecutor::follow(std::weak_ptr<ControlConnection> connection) { followers_.push_back(std::move(connection)); }
+
+Result<> RunExecutor::begin(std::vector<Event> plan) {
+  BULKHEAD_ASSIGN(const auto appended, context_.site.journal.append(std::move(plan), Durability::power));
+  for (const Event& event : appended) {
+    context_.state = apply(std::move(context_.state), event);
+    for (const auto& follower : followers_)
+      if (auto connection = follower.lock()) connection->send(EventReply{to_json(event)});
+  }
+  return {};
+}
+
+Async<> RunExecutor::take_over(std::vector<Event> history) {
+  context_.state = fold(history);
+  if (!context_.state.started) co_return fail("take over", context_.run, "its journal has no beginning");
+  context_.facts = *context_.state.started;
+  context_.owner = {.uid = context_.facts.owner_uid, .gid = context_.facts.owner_gid, .groups = {}};
+  record(make_event(context_.run, "", 0, SupervisorStarted{.pid = ::getpid(), .boot_id = boot_id()}));
+  BULKHEAD_CO_ASSIGN(const auto present, context_.site.launcher.call([](LauncherClient& c) { return c.list(); }));
+  for (auto& [name, agent] : context_.state.agents) {
+    if (agent.workspace) {
+      // Taken again by us; if another launcher has it by now, its files are still ours to remove, by its ids.
+      (void)context_.site.launcher.call([&](LauncherClient& c) { return c.adopt_range(agent.workspace->range_base); });
+      context_.agents[name].imported_tip = agent.imported ? agent.imported->tip : context_.facts.base;
+    }
+  }
+  // Whatever lives of this run is ended; what ended while nobody looked has left its record.
+  std::map<std::string, ExitRecord> records;
+  for (const LiveSandbox& sandbox : present) {
+    if (!sandbox.id.starts_with(context_.run + "/")) continue;
+    if (sandbox.ended) {
+      records[sandbox.id] = *sandbox.ended;
+    } else {
+      (void)context_.site.launcher.call(
+          [&](LauncherClient& c) { return c.kill(sandbox.id, EndReason::killed_by_request); });
+      records[sandbox.id] = co_await context_.site.launcher.wait(sandbox.id);
+    }
+    (void)context_.site.launcher.call([&](LauncherClient& c) { return c.acknowledge(sandbox.id); });
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, agent] : context_.state.agents) names.push_back(name);
+  for (const std::string& name : names) {
+    const AgentState& agent = context_.state.agents.at(name);
+    if (agent.attempts.empty() || agent.attempts.back().ended) continue;
+    const unsigned number = agent.attempts.back().number;
+    AttemptEnded ended;
+    ended.detail = "nobody was left to see how it ended";
+    if (const auto found = records.find(context_.run + "/" + name + "/attempt-" + std::to_string(number));
+        found != records.end()) {
+      const ExitRecord& r = found->second;
+      ended = {.reason = r.reason,
+               .exit_code = r.exit_code,
+               .signal = r.signal,
+               .step = r.step,
+               .detail = r.detail,
+               .rule = r.origin,
+               .wall_ms = r.wall_ms,
+               .cpu_ms = r.cpu_ms,
+               .peak_memory = r.peak_memory,
+               .output_dropped = 0};
+    }
+    record(make_event(context_.run, name, number, ended));
+  }
+  cancel("its supervisor had ended");
+  co_return Result<>{};
+}
+
+void RunExecutor::cancel(const std::string& cause) {
+  if (context_.state.cancel || finished()) return;
+  record(make_event(context_.run, "", 0, RunCancelRequested{.cause = cause}));
+}
+
+Result<> RunExecutor::cancel_agent(const std::string& agent, const std::string& cause) {
+  const auto found = context_.state.agents.find(agent);
+  if (found == context_.state.agents.end()) return fail("kill", agent, "run " + context_.run + " has no such agent");
+  if (found->second.verdict) return fail("kill", agent, "has finished already");
+  record(make_event(context_.run, agent, 0, AgentCancelRequested{.cause = cause}));
+  return {};
+}
+
+template <class Coroutine>
+void RunExecutor::spawn(Coroutine coroutine) {
+  ++active_;
+  asio::co_spawn(context_.site.io, std::move(coroutine), [this](std::exception_ptr thrown) {
+    --active_;
+    wake();
+    if (thrown) std::rethrow_exception(thrown);
+  });
+}
+
+namespace {
+
+// Each action as a coroutine that journals its answer. Arguments by value: they live in the coroutine's frame.
+
+asio::awaitable<void> do_prepare_base(RunContext& run) {
+  const auto ready = co_await prepare_base(run);
+  ready ? run.note("", 0, *ready) : run.note("", 0, BaseFailed{.reason = ready.error().text()});
+}
+
+asio::awaitable<void> do_create_workspace(RunContext& run, std::string agent) {
+  const auto ready = co_await create_workspace(run, agent);
+  ready ? run.note(agent, 0, *ready) : run.note(agent, 0, WorkspaceFailed{.reason = ready.error().text()});
+}
+
+asio::awaitable<void> do_checkpoint(RunContext& run, TakeCheckpoint action) {
+  const auto taken = co_await take_checkpoint(run, action);
+  taken ? run.note(action.agent, action.attempt, *taken)
+        : run.note(action.agent, action.attempt, CheckpointFailed{.n = action.n, .reason = taken.error().text()});
+}
+
+asio::awaitable<void> do_import(RunContext& run, Import action) {
+  const auto imported = co_await import_work(run, action);
+  imported ? run.note(action.agent, action.attempt, *imported)
+           : run.note(action.agent, action.attempt, ImportFailed{.reason = imported.error().text()});
+}
+
+asio::awaitable<void> do_verify(RunContext& run, Verify action) {
+  const auto ended = co_await verify(run, action);
+  run.note(action.agent, action.attempt, ended);
+}
+
+asio::awaitable<void> do_cleanup(RunContext& run, Cleanup action) {
+  const auto cleaned = co_await clean_agent(run, action);
+  run.note(action.agent, 0, Cleaned{.problem = cleaned ? "" : cleaned.error().text()});
+}
+
+template <class... Ts>
+struct Overloaded : Ts... {
+  using Ts::operator()...;
+};
+
+}  // namespace
+
+void RunExecutor::start(const Action& action) {
+  RunContext& run = context_;
+  std::visit(
+      Overloaded{[&](const PrepareBase&) { spawn(do_prepare_base(run)); },
+                 [&](const CreateWorkspace& a) { spawn(do_create_workspace(run, a.agent)); },
+                 [&](const StartAttempt& a) { spawn(carry_out_attempt(run, a)); },
+                 [&](const TakeCheckpoint& a) { spawn(do_checkpoint(run, a)); },
+                 [&](const InjectFault& a) { inject_fault(run, a); }, [&](const Kill& a) { kill_agent(run, a); },
+                 [&](const Import& a) { spawn(do_import(run, a)); }, [&](const Verify& a) { spawn(do_verify(run, a)); },
+                 [&](const PrepareMerge& a) { spawn(prepare_merge(run, a)); },
+                 [&](const Merge& a) { spawn(merge(run, a)); }, [&](const Cleanup& a) { spawn(do_cleanup(run, a)); },
+                 [](const FinishAgent&) {}, [](const FinishRun&) {}, [](const WakeAt&) {}},
+      action);
+}
+
+asio::awaitable<void> RunExecutor::run() {
+  while (!finished() || active_ != 0) {
+    std::optional<TimePoint> wake_at;
+    for (bool more = !finished(); more;) {
+      more = false;
+      const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+      for (const Action& action : decide(context_.state, now)) {
+        if (const auto* wake = std::get_if<WakeAt>(&action)) {
+          wake_at = wake->time;
+          continue;
+        }
+        record(intent_of(context_.state, action));
+        start(action);
+        more = !finished();
+      }
+    }
+    if (finished() && active_ == 0) break;
+    // Nothing runs between the last decision and this wait: whatever is journaled from here on cancels the timer.
+    if (wake_at) {
+      timer_.expires_after(std::max<std::chrono::milliseconds>(
+          std::chrono::milliseconds(1),
+          std::chrono::duration_cast<std::chrono::milliseconds>(*wake_at - std::chrono::system_clock::now())));
+    } else {
+      timer_.expires_at(asio::steady_timer::time_point::max());
+    }
+    boost::system::error_code ignored;
+    co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+  }
+}
+
+}  // namespace bulkhead

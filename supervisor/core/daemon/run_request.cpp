@@ -1,0 +1,94 @@
+#include "supervisor/core/daemon/run_request.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "sandbox/sys/files.h"
+
+namespace bulkhead {
+namespace {
+
+// The spec a task runs under: its policy, with the task's own limits over it.
+Result<SandboxSpec> spec_for(const Task& task, const Workflow& workflow, const RunRequest& request) {
+  const std::string& name = workflow.policy_of(task);
+  const auto found = request.policies.find(name);
+  if (found == request.policies.end()) return fail("run", "policy " + name, "did not come with the request");
+  nlohmann::json policy = found->second.document;
+  if (!task.limits.empty()) policy["limits"].merge_patch(task.limits);
+  auto spec = SandboxSpec::from_policy(apply_defaults(std::move(policy)), request.seccomp);
+  if (!spec) spec.error().operation = "task " + task.name + ", policy " + name;
+  return spec;
+}
+
+// Everything of the host's root that an owner may want to be found in, as the owner sees it: read-only and with the
+// owner's own rights.
+std::vector<MountSpec> host_view() {
+  std::vector<MountSpec> mounts;
+  for (const auto& entry : list_directory("/").value_or(std::vector<std::string>{})) {
+    const std::string path = "/" + entry;
+    if (entry == "proc" || entry == "sys" || entry == "dev" || entry == "run") continue;
+    struct stat st{};
+    if (::lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode))
+      mounts.push_back(bind_mount(path, path, MountAccess::read_only));
+  }
+  return mounts;
+}
+
+Result<> refuse_target(const InspectFacts& facts, const std::string& into) {
+  if (facts.target_checked_out.empty()) return {};
+  return fail("merge into", into, "the branch is checked out at " + facts.target_checked_out,
+              "check out another branch there, or merge into a new one (merge: {into: bulkhead/" + into + "})");
+}
+
+}  // namespace
+
+Async<> prepare_run(RunContext& run, RunRequest request) {
+  BULKHEAD_CO_ASSIGN(run.workflow, Workflow::from_json(request.workflow));
+  const Workflow& workflow = *run.workflow;
+  for (const auto& [name, task] : workflow.tasks()) {
+    BULKHEAD_CO_ASSIGN(SandboxSpec spec, spec_for(task, workflow, request));
+    run.specs.emplace(name, std::move(spec));
+  }
+  run.owner = {.uid = request.caller.uid, .gid = request.caller.gid, .groups = request.caller.groups};
+  run.environment = request.caller.environment;
+
+  WorkerJob job;
+  job.kind = WorkerKind::owner;
+  job.place = run.run + "/_inspect";
+  job.owner = run.owner;
+  job.mounts = host_view();
+  InspectRequest inspect{.repository = request.repository,
+                         .base = workflow.base(),
+                         .target = workflow.merge_into(),
+                         .config_home = request.caller.home};
+  BULKHEAD_CO_ASSIGN(const InspectFacts facts, co_await run.site.workers.run(std::move(job), std::move(inspect)));
+  BULKHEAD_CO_TRY(refuse_target(facts, workflow.merge_into()));
+  run.borrowed_objects = facts.object_directories;
+  run.object_format = facts.object_format;
+  run.shallow = facts.shallow;
+  run.committer_name = facts.committer_name;
+  run.committer_email = facts.committer_email;
+
+  BULKHEAD_CO_ASSIGN(const BlobId blob, run.site.blobs.put(request.workflow.dump(), Durability::power));
+  run.facts = RunStarted{.workflow = blob,
+                         .workflow_file = request.workflow_file,
+                         .name = workflow.name(),
+                         .repository = request.repository,
+                         .git_dir = facts.common_dir,
+                         .base = facts.base,
+                         .owner_uid = request.caller.uid,
+                         .owner_gid = request.caller.gid,
+                         .merge_into = workflow.merge_into(),
+                         .merge_old = facts.target,
+                         .concurrency = workflow.concurrency() != 0 ? workflow.concurrency()
+                                                                    : std::max(1u, std::thread::hardware_concurrency()),
+                         .pass_exit_status = request.workflow_file.empty(),
+                         .keep_workspaces = request.keep_workspaces == KeepWorkspaces::yes,
+                         .boot_id = boot_id()};
+  co_return Result<>{};
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,103 @@
+#include "supervisor/core/daemon/worker_runner.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "sandbox/base/text.h"
+#include "sandbox/sys/files.h"
+
+namespace bulkhead {
+namespace {
+
+constexpr const char* kWorkerInside = "/bulkhead/bulkhead-worker";
+
+Result<SandboxSpec> read_spec(const std::string& name, const std::vector<std::string>& directories) {
+  for (const auto& directory : directories) {
+    const std::string path = directory + "/" + name + ".json";
+    if (!exists(path)) continue;
+    BULKHEAD_ASSIGN(const std::string policy, read_file(path));
+    BULKHEAD_ASSIGN(const std::string profile, read_file(directory + "/seccomp/default.json"));
+    try {
+      return SandboxSpec::from_policy(apply_defaults(nlohmann::json::parse(policy)),
+                                      {{"default", nlohmann::json::parse(profile)}});
+    } catch (const nlohmann::json::exception& e) {
+      return fail("read", path, e.what());
+    }
+  }
+  return fail("find policy", name, "no policy directory has it", "reinstall Bulkhead, or set BULKHEAD_POLICIES");
+}
+
+}  // namespace
+
+MountSpec bind_mount(const std::string& source, const std::string& target, MountAccess access) {
+  MountSpec mount;
+  mount.target = SandboxPath::parse(target).value();
+  mount.source = source;
+  mount.access = access;
+  mount.origin = "supervisor";
+  return mount;
+}
+
+Result<WorkerRunner> WorkerRunner::create(LauncherLink& launcher, const HostFacts& host, std::string worker_path,
+                                          const std::vector<std::string>& policy_dirs) {
+  WorkerRunner runner(launcher, host, std::move(worker_path));
+  for (const auto& [kind, name] :
+       {std::pair{WorkerKind::reader, "worker"}, std::pair{WorkerKind::copier, "copy-worker"},
+        std::pair{WorkerKind::owner, "owner-worker"}}) {
+    BULKHEAD_ASSIGN(SandboxSpec spec, read_spec(name, policy_dirs));
+    runner.specs_.emplace(kind, std::move(spec));
+  }
+  return runner;
+}
+
+Async<std::string> WorkerRunner::execute(WorkerJob job, std::vector<std::string> argv, std::string_view subcommand) {
+  const SandboxSpec& spec = specs_.at(job.kind);
+  const std::string name = "worker-" + std::to_string(++count_);
+  const std::string what = "bulkhead-worker " + std::string(subcommand);
+
+  Placement place;
+  place.cgroup = job.place + "/" + name;
+  place.range_base = job.range_base;
+  if (job.kind == WorkerKind::owner) {
+    place.use_host_identity = true;
+    place.host_uid = job.owner.uid;
+    place.host_gid = job.owner.gid;
+    place.host_groups.assign(job.owner.groups.begin(), job.owner.groups.end());
+  }
+  place.mounts = std::move(job.mounts);
+  place.mounts.push_back(bind_mount(worker_path_, kWorkerInside, MountAccess::read_only));
+
+  argv.front() = kWorkerInside;
+  const CommandSpec command{
+      .argv = std::move(argv), .environment = compose_environment(spec, {}, {}), .directory = SandboxPath()};
+  BULKHEAD_CO_ASSIGN(LaunchPlan plan, compile_plan(spec, command, place, host_));
+
+  const Fd out(::memfd_create("bulkhead-facts", MFD_CLOEXEC));
+  const Fd err(::memfd_create("bulkhead-worker-stderr", MFD_CLOEXEC));
+  if (!out.valid() || !err.valid()) co_return errno_error("memfd_create");
+  const std::string id = place.cgroup;
+  LaunchRequest request{.id = id,
+                        .plan = std::move(plan),
+                        .stdin_fd = -1,
+                        .stdout_fd = out.get(),
+                        .stderr_fd = err.get(),
+                        .capture_output = true,
+                        .extra_fds = job.fds};
+  auto live = launcher_->call([&](LauncherClient& c) { return c.launch(request); });
+  if (!live) {
+    live.error().operation = what + ": " + live.error().operation;
+    co_return std::unexpected(live.error());
+  }
+  const ExitRecord record = co_await launcher_->wait(id);
+  (void)launcher_->call([&](LauncherClient& c) { return c.acknowledge(id); });
+
+  ::lseek(out.get(), 0, SEEK_SET);
+  BULKHEAD_CO_ASSIGN(std::string answer, read_fd(out.get(), max_worker_facts));
+  // An orderly answer is exit 0 or 1; anything else is how its sandbox ended.
+  if (record.reason == EndReason::exited && record.exit_code <= 1 && !answer.empty()) co_return answer;
+  ::lseek(err.get(), 0, SEEK_SET);
+  const auto words = read_fd(err.get(), 1 << 20).value_or("");
+  co_return fail(what, "", record.detail + (words.empty() ? "" : ": " + printable(words, 400)));
+}
+
+}  // namespace bulkhead

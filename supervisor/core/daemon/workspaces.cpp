@@ -1,0 +1,305 @@
+#include "supervisor/core/daemon/workspaces.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "sandbox/launch/cgroup.h"
+#include "sandbox/launch/user_namespace.h"
+#include "sandbox/sys/files.h"
+
+namespace bulkhead {
+namespace {
+
+using namespace std::string_literals;
+
+std::int64_t milliseconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Owned by uid 1000 of the range. The directory above stays root's and may be passed through: the state tree's own 0700
+// keeps everybody else out.
+Result<> make_owned_directory(const std::string& path, std::uint32_t range) {
+  BULKHEAD_TRY(make_directory(path, 0755));
+  if (::lchown(path.c_str(), range + kInsideUserId, range + kInsideUserId) != 0) return errno_error("chown", path);
+  return {};
+}
+
+Result<> make_passage(const std::string& path) {
+  BULKHEAD_TRY(make_directories(path, 0711));
+  if (::chmod(path.c_str(), 0711) != 0) return errno_error("chmod", path);
+  return {};
+}
+
+Result<std::uint32_t> base_owner(const BasePaths& base) {
+  BULKHEAD_ASSIGN(const std::string text, read_file(base.ready(), 4096));
+  try {
+    return nlohmann::json::parse(text).at("owner").get<std::uint32_t>();
+  } catch (const nlohmann::json::exception& e) {
+    return fail("read", base.ready(), e.what(), "remove the directory above it; it is made anew");
+  }
+}
+
+// Our own seed of a fresh upper directory; nothing of the agent lives yet.
+Result<> write_seed(const std::string& upper, const std::vector<SeedEntry>& seed, std::uint32_t range) {
+  for (const SeedEntry& entry : seed) {
+    const std::string path = upper + "/" + entry.path;
+    if (entry.directory) {
+      BULKHEAD_TRY(make_owned_directory(path, range));
+      continue;
+    }
+    BULKHEAD_ASSIGN(const Fd fd, open_file(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644));
+    if (::write(fd.get(), entry.content.data(), entry.content.size()) != static_cast<ssize_t>(entry.content.size()))
+      return errno_error("write", path);
+    if (::fchown(fd.get(), range + kInsideUserId, range + kInsideUserId) != 0) return errno_error("chown", path);
+  }
+  return {};
+}
+
+}  // namespace
+
+WorkerJob RunContext::owner_job(const std::string& agent, MountAccess access) const {
+  WorkerJob job;
+  job.kind = WorkerKind::owner;
+  job.place = run + "/" + agent;
+  job.owner = owner;
+  job.mounts.push_back(bind_mount(facts.git_dir, facts.git_dir, access));
+  for (const auto& directory : borrowed_objects)
+    job.mounts.push_back(bind_mount(directory, directory, MountAccess::read_only));
+  return job;
+}
+
+WorkerJob RunContext::range_job(WorkerKind kind, const std::string& agent, std::uint32_t range) const {
+  WorkerJob job;
+  job.kind = kind;
+  job.place = run + "/" + agent;
+  job.range_base = range;
+  return job;
+}
+
+Async<BaseReady> prepare_base(RunContext& run) {
+  const auto start = std::chrono::steady_clock::now();
+  const BasePaths base = run.base_paths();
+  if (exists(base.ready()))
+    co_return BaseReady{.path = base.directory(), .milliseconds = milliseconds_since(start), .reused = true};
+
+  BULKHEAD_CO_ASSIGN(const std::uint32_t range,
+                     run.site.launcher.call([](LauncherClient& c) { return c.acquire_range(); }));
+  const auto make = [](RunContext& ctx, BasePaths paths, std::uint32_t store) -> Async<> {
+    // What a killed forerunner left half made.
+    if (exists(paths.directory())) BULKHEAD_CO_TRY(remove_tree(paths.directory()));
+    BULKHEAD_CO_TRY(make_passage(paths.directory()));
+    BULKHEAD_CO_TRY(make_owned_directory(paths.tree(), store));
+    BULKHEAD_CO_ASSIGN(const Fd pack, open_file(paths.pack(), O_RDWR | O_CREAT | O_EXCL, 0600));
+    BULKHEAD_CO_ASSIGN(const Fd shallow, open_file(paths.shallow(), O_RDWR | O_CREAT | O_EXCL, 0600));
+    WorkerJob packing = ctx.owner_job("_base", MountAccess::read_only);
+    packing.fds = {{pack.get(), 10}, {shallow.get(), 11}};
+    PackRequest request{
+        .git_dir = ctx.facts.git_dir, .tip = ctx.facts.base, .exclude = {}, .pack = "fd:10", .shallow = {}};
+    if (ctx.shallow) request.shallow = "fd:11";
+    BULKHEAD_CO_TRY(co_await ctx.site.workers.run(std::move(packing), std::move(request)));
+    ::lseek(pack.get(), 0, SEEK_SET);
+    ::lseek(shallow.get(), 0, SEEK_SET);
+    WorkerJob making = ctx.range_job(WorkerKind::reader, "_base", store);
+    making.mounts.push_back(bind_mount(paths.tree(), std::string(worker_place::tree), MountAccess::read_write));
+    making.fds = {{pack.get(), 10}, {shallow.get(), 11}};
+    MakeBaseRequest made{.pack = "fd:10",
+                         .shallow = ctx.shallow ? "fd:11"s : ""s,
+                         .base = ctx.facts.base,
+                         .object_format = ctx.object_format,
+                         .tree = std::string(worker_place::tree)};
+    BULKHEAD_CO_TRY(co_await ctx.site.workers.run(std::move(making), std::move(made)));
+    ::unlink(paths.pack().c_str());
+    ::unlink(paths.shallow().c_str());
+    co_return write_file_atomic(paths.ready(), nlohmann::json{{"owner", store + kInsideUserId}}.dump());
+  };
+  const auto made = co_await make(run, base, range);
+  (void)run.site.launcher.call([&](LauncherClient& c) { return c.release_range(range); });
+  if (!made) co_return std::unexpected(made.error());
+  co_return BaseReady{.path = base.directory(), .milliseconds = milliseconds_since(start), .reused = false};
+}
+
+Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent) {
+  const auto start = std::chrono::steady_clock::now();
+  const AgentPaths paths = run.paths(agent);
+  BULKHEAD_CO_TRY(make_passage(run.site.paths.run(run.run)));
+  BULKHEAD_CO_TRY(make_passage(paths.directory()));
+  BULKHEAD_CO_TRY(make_passage(paths.checkpoints()));
+  BULKHEAD_CO_TRY(make_directory(paths.stub(), 0755));
+  BULKHEAD_CO_ASSIGN(const std::uint32_t range,
+                     run.site.launcher.call([](LauncherClient& c) { return c.acquire_range(); }));
+  auto registered = co_await run.site.workers.run(
+      run.owner_job(agent, MountAccess::read_write),
+      RegisterRequest{
+          .git_dir = run.facts.git_dir, .run = run.run, .agent = agent, .base = run.facts.base, .stub = paths.stub()});
+  if (!registered) {
+    (void)run.site.launcher.call([&](LauncherClient& c) { return c.release_range(range); });
+    co_return std::unexpected(registered.error());
+  }
+  run.agents[agent].imported_tip = registered->branch;
+  co_return WorkspaceReady{
+      .range_base = range,
+      .branch = agent_branch(run.run, agent),
+      .microseconds =
+          std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count()};
+}
+
+Result<> make_workspace_directories(const RunContext& run, const AttemptPaths& paths, std::uint32_t range,
+                                    const std::string& branch) {
+  BULKHEAD_TRY(make_passage(paths.directory()));
+  BULKHEAD_TRY(make_owned_directory(paths.upper(), range));
+  BULKHEAD_TRY(make_owned_directory(paths.work(), range));
+  BULKHEAD_TRY(make_owned_directory(paths.home(), range));
+  if (branch.empty()) return {};
+  return write_seed(paths.upper(), workspace_seed(branch, run.facts.base), range);
+}
+
+Result<std::string> mount_workspace(RunContext& run, const std::string& agent, const std::string& name,
+                                    const std::string& upper, const std::string& work, std::uint32_t range) {
+  auto& mounted = run.agents[agent].mounted;
+  if (const auto found = mounted.find(name); found != mounted.end()) return found->second;
+  const BasePaths base = run.base_paths();
+  BULKHEAD_ASSIGN(const std::uint32_t lower_uid, base_owner(base));
+  const WorkspaceMount mount{
+      .name = name, .lower = base.tree(), .lower_uid = lower_uid, .range_base = range, .upper = upper, .work = work};
+  auto path = run.site.launcher.call([&](LauncherClient& c) { return c.mount_workspace(mount); });
+  if (!path && path.error().code == EEXIST) path = path.error().object;  // of a supervisor before us
+  if (!path) return path;
+  mounted[name] = *path;
+  return path;
+}
+
+Result<> unmount_workspace(RunContext& run, const std::string& agent, const std::string& name) {
+  if (run.agents[agent].mounted.erase(name) == 0) return {};
+  return run.site.launcher.call([&](LauncherClient& c) { return c.unmount_workspace(name); });
+}
+
+Async<> remove_workspace_directory(RunContext& run, std::string agent, std::string directory, std::uint32_t range) {
+  for (const char* part : {"/upper", "/work", "/home"}) {
+    const std::string path = directory + part;
+    if (!exists(path)) continue;
+    WorkerJob job = run.range_job(WorkerKind::copier, agent, range);
+    job.mounts.push_back(bind_mount(path, std::string(worker_place::to), MountAccess::read_write));
+    BULKHEAD_CO_TRY(
+        co_await run.site.workers.run(std::move(job), RemoveTreeRequest{.directory = std::string(worker_place::to)}));
+  }
+  co_return remove_tree(directory);
+}
+
+namespace {
+
+Async<CopyTreeFacts> copy_tree(RunContext& run, std::string agent, std::string from, std::string to) {
+  const std::uint32_t range = run.range_of(agent);
+  BULKHEAD_CO_TRY(make_owned_directory(to, range));
+  WorkerJob job = run.range_job(WorkerKind::copier, agent, range);
+  job.mounts.push_back(bind_mount(from, std::string(worker_place::from), MountAccess::read_only));
+  job.mounts.push_back(bind_mount(to, std::string(worker_place::to), MountAccess::read_write));
+  CopyTreeRequest request{.from = std::string(worker_place::from), .to = std::string(worker_place::to), .exclude = {}};
+  co_return co_await run.site.workers.run(std::move(job), std::move(request));
+}
+
+// The kernel answers a freeze a little later; only when it says so does nothing of the agent write any more.
+boost::asio::awaitable<bool> wait_frozen(RunContext& run, std::string node) {
+  const std::string path = run.site.host.cgroups.v2_parent + "/" + run.site.cgroup_root + "/" + node + "/cgroup.events";
+  for (int i = 0; i < 500; ++i) {
+    const auto text = read_file(path, 4096);
+    if (!text) co_return false;
+    if (text->find("frozen 1") != std::string::npos) co_return true;
+    co_await pause_for(std::chrono::milliseconds(1));
+  }
+  co_return false;
+}
+
+}  // namespace
+
+Async<CheckpointTaken> take_checkpoint(RunContext& run, TakeCheckpoint action) {
+  const AgentPaths agent = run.paths(action.agent);
+  const CheckpointPaths to = agent.checkpoint(action.n);
+  const AttemptPaths from = agent.attempt(action.attempt);
+  if (exists(to.directory()))
+    BULKHEAD_CO_TRY(co_await remove_workspace_directory(run, action.agent, to.directory(), run.range_of(action.agent)));
+  BULKHEAD_CO_TRY(make_passage(to.directory()));
+
+  const std::string sandbox = run.agents[action.agent].live_sandbox;
+  const bool living = action.kind != CheckpointKind::result && !sandbox.empty();
+  const auto start = std::chrono::steady_clock::now();
+  if (living) {
+    BULKHEAD_CO_TRY(run.site.launcher.call([&](LauncherClient& c) { return c.freeze(sandbox); }));
+    if (!co_await wait_frozen(run, sandbox)) {
+      (void)run.site.launcher.call([&](LauncherClient& c) { return c.thaw(sandbox); });
+      co_return fail("freeze", sandbox, "it did not come to rest");
+    }
+  }
+  auto upper = co_await copy_tree(run, action.agent, from.upper(), to.upper());
+  auto home = co_await copy_tree(run, action.agent, from.home(), to.home());
+  // It may have been killed meanwhile: then there is nothing to thaw, and the copy is good all the same.
+  if (living) (void)run.site.launcher.call([&](LauncherClient& c) { return c.thaw(sandbox); });
+  const auto frozen =
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
+  if (!upper) co_return std::unexpected(upper.error());
+  if (!home) co_return std::unexpected(home.error());
+  co_return CheckpointTaken{.n = action.n,
+                            .bytes = upper->bytes + home->bytes,
+                            .files = upper->files + home->files,
+                            .freeze_us = living ? frozen : 0};
+}
+
+Async<> restore_checkpoint(RunContext& run, std::string agent, unsigned checkpoint, AttemptPaths into) {
+  const CheckpointPaths from = run.paths(agent).checkpoint(checkpoint);
+  BULKHEAD_CO_TRY(make_workspace_directories(run, into, run.range_of(agent), ""));
+  BULKHEAD_CO_TRY(co_await copy_tree(run, agent, from.upper(), into.upper()));
+  BULKHEAD_CO_TRY(co_await copy_tree(run, agent, from.home(), into.home()));
+  co_return Result<>{};
+}
+
+Async<> clean_agent(RunContext& run, Cleanup action) {
+  AgentRuntime& runtime = run.agents[action.agent];
+  Result<> result;
+  const auto keep_first = [&](Result<> step) {
+    if (!step && result) result = std::move(step);
+  };
+  const auto mounted = runtime.mounted;
+  for (const auto& [name, path] : mounted) keep_first(unmount_workspace(run, action.agent, name));
+  const AgentState& state = run.state.agents.at(action.agent);
+  if (state.workspace) {
+    UnregisterRequest request{.git_dir = run.facts.git_dir,
+                              .run = run.run,
+                              .agent = action.agent,
+                              .branch = RefFate::keep,
+                              .pin = RefFate::remove,
+                              .only_if = {}};
+    // An agent that committed nothing leaves no branch.
+    if (!state.imported || state.imported->commits == 0) {
+      request.branch = RefFate::remove;
+      request.only_if = run.facts.base;
+    }
+    auto unregistered =
+        co_await run.site.workers.run(run.owner_job(action.agent, MountAccess::read_write), std::move(request));
+    if (!unregistered) keep_first(std::unexpected(unregistered.error()));
+    if (!action.keep_files) {
+      const std::uint32_t range = state.workspace->range_base;
+      const std::string directory = run.paths(action.agent).directory();
+      const auto remove_below = [&](const std::string& parent) -> Async<> {
+        BULKHEAD_CO_ASSIGN(const auto names, list_directory(parent));
+        for (const auto& name : names) {
+          const std::string path = parent + "/" + name;
+          if (exists(path + "/upper"))
+            BULKHEAD_CO_TRY(co_await remove_workspace_directory(run, action.agent, path, range));
+        }
+        co_return Result<>{};
+      };
+      if (exists(directory)) {
+        keep_first(co_await remove_below(run.paths(action.agent).checkpoints()));
+        keep_first(co_await remove_below(directory));
+        keep_first(remove_tree(directory));
+        ::rmdir(run.site.paths.run(run.run).c_str());  // with the last agent of the run
+      }
+      keep_first(run.site.launcher.call([&](LauncherClient& c) { return c.release_range(range); }));
+    }
+  }
+  co_return result;
+}
+
+}  // namespace bulkhead
