@@ -14,7 +14,7 @@ ends() { # REASON STATUS POLICY COMMAND…
 ends exited 0 default true
 ends exited 42 default sh -c 'exit 42'
 ends signalled 143 default sh -c 'kill -TERM $$'
-ends exited 127 default no-such-program
+ends setup_failed 127 default no-such-program
 
 cat >"$scratch/small.yaml" <<'POLICY'
 version: 1
@@ -35,7 +35,7 @@ expect 0 "" bulkhead sandbox run -- sh -c 'echo x >/tmp/x && cat /tmp/x && test 
 
 # Input and output are the caller's, and signals reach the command.
 same "a pipe through a sandbox" "HELLO" "$(echo hello | bulkhead sandbox run -- tr a-z A-Z)"
-bulkhead sandbox run -- sh -c 'trap "exit 7" TERM; echo ready; while :; do sleep 0.1; done' >"$scratch/log" 2>&1 &
+"$binaries/bulkhead" --state "$state" sandbox run -- sh -c 'trap "exit 7" TERM; echo ready; while :; do sleep 0.1; done' >"$scratch/log" 2>&1 &
 caller=$!
 wait_for grep -q ready "$scratch/log"
 kill -TERM "$caller"
