@@ -8,18 +8,18 @@ namespace bulkhead {
 namespace {
 
 // Directories whose content editors, agents, forges and git execute, at any depth: tools look in subprojects too.
-constexpr std::array<std::string_view, 12> kDirectories{".claude", ".codex",   ".cursor",       ".devcontainer",
-                                                        ".gemini", ".github",  ".gitlab",       ".husky",
-                                                        ".idea",   ".vscode",  ".opencode",     ".githooks"};
-constexpr std::array<std::string_view, 12> kFiles{".mcp.json",     ".envrc",          ".gitattributes",
-                                                  ".gitmodules",   ".gitlab-ci.yml",  ".pre-commit-config.yaml",
-                                                  ".lefthook.yml", "lefthook.yml",    ".nvmrc",
-                                                  ".tool-versions", "mise.toml",      ".mise.toml"};
+constexpr std::array<std::string_view, 12> kDirectories{".claude", ".codex",  ".cursor",   ".devcontainer",
+                                                        ".gemini", ".github", ".gitlab",   ".husky",
+                                                        ".idea",   ".vscode", ".opencode", ".githooks"};
+constexpr std::array<std::string_view, 12> kFiles{
+    ".mcp.json",     ".envrc",       ".gitattributes", ".gitmodules",    ".gitlab-ci.yml", ".pre-commit-config.yaml",
+    ".lefthook.yml", "lefthook.yml", ".nvmrc",         ".tool-versions", "mise.toml",      ".mise.toml"};
 
 // File systems that fold case would take ".VSCode" for ".vscode".
 std::string lower(std::string_view text) {
   std::string out(text);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
+  std::ranges::transform(out, out.begin(),
+                         [](unsigned char c) { return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c); });
   return out;
 }
 

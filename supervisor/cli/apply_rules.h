@@ -1,5 +1,5 @@
-// Which files a tool on the host executes or obeys merely because they are there. An agent's change of one asks a person
-// before it is merged (docs/threat-model.md). Pure.
+// Which files a tool on the host executes or obeys merely because they are there. An agent's change of one asks a
+// person before it is merged (docs/threat-model.md). Pure.
 #pragma once
 
 #include <string_view>

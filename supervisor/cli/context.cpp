@@ -17,11 +17,10 @@ Outcome<> need_root(const Context& context) {
   // sudo looks in its own secure_path, which may not be where this program was found.
   if (words.size() > 1 && words[1].find('/') == std::string::npos && !context.program.starts_with("/usr/"))
     words[1] = context.program;
-  return failure(ExitCode::host_lacks,
-                 {.operation = "make compartments",
-                  .detail = "only root can, and this is " + context.caller.user + " (uid " +
-                            std::to_string(context.caller.uid) + ")",
-                  .hint = "run it with sudo: " + command_text(words)});
+  return failure(ExitCode::host_lacks, {.operation = "make compartments",
+                                        .detail = "only root can, and this is " + context.caller.user + " (uid " +
+                                                  std::to_string(context.caller.uid) + ")",
+                                        .hint = "run it with sudo: " + command_text(words)});
 }
 
 Outcome<> drop_root(const Context& context) { return or_exit(ExitCode::fault, become(context.caller)); }

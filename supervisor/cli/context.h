@@ -15,9 +15,9 @@ struct Context {
   std::string program;            // absolute path of this binary; the others of Bulkhead lie beside it
   std::string directory;          // where the caller stands, absolute
   StatePaths state;
-  bool root = false;              // this process may act as root, until become(caller)
+  bool root = false;  // this process may act as root, until become(caller)
   CallerIdentity caller;
-  Environment environment;        // the caller's, whole: for ${VAR} in files; never passed on as it is
+  Environment environment;  // the caller's, whole: for ${VAR} in files; never passed on as it is
 
   std::string beside(const std::string& name) const { return program.substr(0, program.rfind('/') + 1) + name; }
 };

@@ -32,7 +32,8 @@ std::string last_line(const std::string& path) {
 }
 
 // In the child, between fork and exec: only what is safe there. Answers with errno through the ready pipe's end.
-[[noreturn]] void exec_daemon(const std::vector<char*>& argv, const std::vector<char*>& environment, int ready, int log) {
+[[noreturn]] void exec_daemon(const std::vector<char*>& argv, const std::vector<char*>& environment, int ready,
+                              int log) {
   const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   sigset_t none;
   ::sigemptyset(&none);

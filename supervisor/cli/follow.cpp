@@ -47,7 +47,8 @@ class Follower {
       return std::nullopt;
     }
     if (const auto* error = std::get_if<ErrorReply>(&reply))
-      return std::unexpected(Failure{.error = {.operation = error->text, .hint = error->hint}, .code = error->exit_code});
+      return std::unexpected(
+          Failure{.error = {.operation = error->text, .hint = error->hint}, .code = error->exit_code});
     if (const auto* finished = std::get_if<FinishedReply>(&reply)) return finished->exit_code;
     return std::nullopt;  // accepted
   }

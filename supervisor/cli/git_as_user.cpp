@@ -110,8 +110,8 @@ std::optional<Pager> start_pager(const Environment& environment) {
   auto pipe = make_pipe();
   if (!pipe) return std::nullopt;
   Environment own = environment;
-  own["LESS"] = "FRX";        // quit if it fits a screen, our colours, no clearing
-  own["LESSSECURE"] = "1";    // no shell out of what an agent wrote
+  own["LESS"] = "FRX";      // quit if it fits a screen, our colours, no clearing
+  own["LESSSECURE"] = "1";  // no shell out of what an agent wrote
   auto child = spawn({"sh", "-c", "command -v ${1%% *} >/dev/null 2>&1 || exec cat; exec $1", "pager", command},
                      environment_block(own), pipe->read.get(), -1, -1);
   if (!child) return std::nullopt;
@@ -135,7 +135,7 @@ Environment git_environment(const Context& context) {
 std::string terminal_line(std::string_view line, Colour colour) {
   std::string out;
   std::size_t start = 0;
-  for (std::size_t tab = line.find('\t'); ; tab = line.find('\t', start)) {
+  for (std::size_t tab = line.find('\t');; tab = line.find('\t', start)) {
     const auto part = line.substr(start, tab == std::string_view::npos ? std::string_view::npos : tab - start);
     out += printable(part, 4 * kMaxLineShown);
     if (tab == std::string_view::npos) break;
@@ -144,19 +144,19 @@ std::string terminal_line(std::string_view line, Colour colour) {
   }
   if (colour == Colour::no || line.empty()) return out;
   const char* code = line.starts_with("+++") || line.starts_with("---") || line.starts_with("diff ") ? "1"
-                     : line.starts_with('+')                                                          ? "32"
-                     : line.starts_with('-')                                                          ? "31"
-                     : line.starts_with("@@")                                                         ? "36"
-                     : line.starts_with("commit ")                                                    ? "33"
-                                                                                                      : nullptr;
+                     : line.starts_with('+')                                                         ? "32"
+                     : line.starts_with('-')                                                         ? "31"
+                     : line.starts_with("@@")                                                        ? "36"
+                     : line.starts_with("commit ")                                                   ? "33"
+                                                                                                     : nullptr;
   return code == nullptr ? out : std::string("\x1b[") + code + "m" + out + "\x1b[m";
 }
 
 std::vector<std::string> UserGit::command(const std::vector<std::string>& arguments) const {
   std::vector<std::string> words{"git", "-C", directory_, "--no-pager",
                                  // An in-tree hooks path would run what an agent committed.
-                                 "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false",
-                                 "-c", "color.ui=never"};
+                                 "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c",
+                                 "color.ui=never"};
   words.insert(words.end(), arguments.begin(), arguments.end());
   return words;
 }
@@ -165,8 +165,8 @@ Result<GitResult> UserGit::capture(const std::vector<std::string>& arguments) co
   BULKHEAD_ASSIGN(Pipe out, make_pipe());
   BULKHEAD_ASSIGN(Pipe err, make_pipe());
   const Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  BULKHEAD_ASSIGN(const Child child, spawn(command(arguments), environment_block(git_environment(context_)),
-                                           null.get(), out.write.get(), err.write.get()));
+  BULKHEAD_ASSIGN(const Child child, spawn(command(arguments), environment_block(git_environment(context_)), null.get(),
+                                           out.write.get(), err.write.get()));
   out.write.reset();
   err.write.reset();
   GitResult result;
@@ -196,8 +196,8 @@ Result<int> UserGit::show(const std::vector<std::string>& arguments) const {
     return child.wait();
   }
   BULKHEAD_ASSIGN(Pipe pipe, make_pipe());
-  BULKHEAD_ASSIGN(const Child git, spawn(command(arguments), environment_block(git_environment(context_)), -1,
-                                         pipe.write.get(), -1));
+  BULKHEAD_ASSIGN(const Child git,
+                  spawn(command(arguments), environment_block(git_environment(context_)), -1, pipe.write.get(), -1));
   pipe.write.reset();
   auto pager = start_pager(context_.caller.environment);
   const Colour colour = context_.caller.environment.contains("NO_COLOR") ? Colour::no : Colour::yes;
@@ -212,8 +212,10 @@ Result<int> UserGit::show(const std::vector<std::string>& arguments) const {
     for (std::string_view rest = text; open && !rest.empty();) {
       const ssize_t n = ::write(sink, rest.data(), rest.size());
       if (n < 0 && errno == EINTR) continue;
-      if (n < 0) open = false;
-      else rest.remove_prefix(static_cast<std::size_t>(n));
+      if (n < 0)
+        open = false;
+      else
+        rest.remove_prefix(static_cast<std::size_t>(n));
     }
     return open;
   });

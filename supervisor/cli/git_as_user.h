@@ -1,5 +1,6 @@
-// git, run as the invoking user in their own repository. Nothing an agent wrote is executed: no hooks, no external diff,
-// no textconv; configuration is the user's own. What git prints of an agent's work is made printable for a terminal.
+// git, run as the invoking user in their own repository. Nothing an agent wrote is executed: no hooks, no external
+// diff, no textconv; configuration is the user's own. What git prints of an agent's work is made printable for a
+// terminal.
 #pragma once
 
 #include <string>

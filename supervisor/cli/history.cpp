@@ -8,10 +8,11 @@ namespace bulkhead {
 
 Outcome<History> History::open(const StatePaths& state) {
   if (!exists(state.journal()))
-    return failure(ExitCode::bad_input, {.operation = "open journal",
-                                         .object = state.journal(),
-                                         .detail = "nothing has run in this state directory",
-                                         .hint = "name another with --state DIR, or start a run: sudo bulkhead run -- CMD"});
+    return failure(ExitCode::bad_input,
+                   {.operation = "open journal",
+                    .object = state.journal(),
+                    .detail = "nothing has run in this state directory",
+                    .hint = "name another with --state DIR, or start a run: sudo bulkhead run -- CMD"});
   auto journal = or_exit(ExitCode::fault, Journal::open(state.journal(), JournalMode::read));
   if (!journal) return std::unexpected(journal.error());
   return History(*std::move(journal));

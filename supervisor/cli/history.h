@@ -17,8 +17,8 @@ class History {
   // Exit 2 where there is no journal yet.
   static Outcome<History> open(const StatePaths& state);
 
-  Outcome<std::string> run(const std::string& word) const;      // RUN as typed -> its name
-  Outcome<AgentName> agent(const std::string& word) const;      // AGENT as typed
+  Outcome<std::string> run(const std::string& word) const;  // RUN as typed -> its name
+  Outcome<AgentName> agent(const std::string& word) const;  // AGENT as typed
   Outcome<std::vector<Event>> events(const std::string& run) const;
   Outcome<RunReport> report(const std::string& run) const;
   const Journal& journal() const { return journal_; }

@@ -22,7 +22,7 @@ std::vector<std::string> entries(const std::string& directory) {
 }
 
 bool is_socket(const std::string& path) {
-  struct stat st {};
+  struct stat st{};
   return ::lstat(path.c_str(), &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
@@ -83,14 +83,17 @@ Result<> remove(const CgroupLayout& cgroups, const Leftover& leftover) {
       BULKHEAD_ASSIGN(auto launcher, LauncherClient::connect(leftover.name));
       return launcher.shutdown();
     }
-    case LeftoverKind::processes: return end_processes(cgroups, leftover.name);
-    case LeftoverKind::cgroup: return remove_cgroups(cgroups, leftover.name);
+    case LeftoverKind::processes:
+      return end_processes(cgroups, leftover.name);
+    case LeftoverKind::cgroup:
+      return remove_cgroups(cgroups, leftover.name);
     case LeftoverKind::socket:
       if (::unlink(leftover.name.c_str()) != 0 && errno != ENOENT) return errno_error("remove", leftover.name);
       return {};
     case LeftoverKind::mount_point:
     case LeftoverKind::half_base:
-    case LeftoverKind::run_directory: return remove_tree(leftover.name);
+    case LeftoverKind::run_directory:
+      return remove_tree(leftover.name);
   }
   return {};
 }
@@ -102,21 +105,27 @@ std::string text(const Leftover& leftover) {
     return what + " " + printable(leftover.name) + (leftover.detail.empty() ? "" : ": " + printable(leftover.detail));
   };
   switch (leftover.kind) {
-    case LeftoverKind::launcher: return with("launcher without a daemon at");
-    case LeftoverKind::processes: return with("processes in cgroup");
-    case LeftoverKind::cgroup: return with("cgroup");
-    case LeftoverKind::socket: return with("socket that nobody serves:");
-    case LeftoverKind::mount_point: return with("mount point");
-    case LeftoverKind::half_base: return with("half-made base");
-    case LeftoverKind::run_directory: return with("directory of a run that is over:");
+    case LeftoverKind::launcher:
+      return with("launcher without a daemon at");
+    case LeftoverKind::processes:
+      return with("processes in cgroup");
+    case LeftoverKind::cgroup:
+      return with("cgroup");
+    case LeftoverKind::socket:
+      return with("socket that nobody serves:");
+    case LeftoverKind::mount_point:
+      return with("mount point");
+    case LeftoverKind::half_base:
+      return with("half-made base");
+    case LeftoverKind::run_directory:
+      return with("directory of a run that is over:");
   }
   return {};
 }
 
 std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout& cgroups, const Survivors& survivors) {
   std::vector<Leftover> out;
-  if (survivors.launcher && !survivors.daemon)
-    out.push_back({LeftoverKind::launcher, state.launcher_socket(), ""});
+  if (survivors.launcher && !survivors.daemon) out.push_back({LeftoverKind::launcher, state.launcher_socket(), ""});
   find_cgroups(state, cgroups, survivors, out);
   if (!survivors.daemon && is_socket(state.control_socket()))
     out.push_back({LeftoverKind::socket, state.control_socket(), ""});
@@ -137,8 +146,7 @@ std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout
   return out;
 }
 
-std::vector<Error> remove_leftovers(const CgroupLayout& cgroups,
-                                    const std::vector<Leftover>& leftovers) {
+std::vector<Error> remove_leftovers(const CgroupLayout& cgroups, const std::vector<Leftover>& leftovers) {
   std::vector<Error> problems;
   for (const Leftover& leftover : leftovers)
     if (auto removed = remove(cgroups, leftover); !removed) problems.push_back(std::move(removed).error());

@@ -35,7 +35,6 @@ std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout
 
 // In the order of `leftovers`. Goes on after a failure; the problems are the answer. Blocks until killed processes are
 // gone, at most ten seconds.
-std::vector<Error> remove_leftovers(const CgroupLayout& cgroups,
-                                    const std::vector<Leftover>& leftovers);
+std::vector<Error> remove_leftovers(const CgroupLayout& cgroups, const std::vector<Leftover>& leftovers);
 
 }  // namespace bulkhead

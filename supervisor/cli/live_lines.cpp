@@ -38,9 +38,12 @@ std::string elapsed(std::int64_t ms) {
 
 std::string stage_text(VerifyStage stage) {
   switch (stage) {
-    case VerifyStage::base: return "on the base";
-    case VerifyStage::result: return "on the result";
-    case VerifyStage::merged: return "on the merged tree";
+    case VerifyStage::base:
+      return "on the base";
+    case VerifyStage::result:
+      return "on the result";
+    case VerifyStage::merged:
+      return "on the merged tree";
   }
   return {};
 }
@@ -56,18 +59,30 @@ std::string with(const Event& event, Say&& say) {
 
 std::string ending(EndReason reason, int exit_code, int signal, const std::string& step) {
   switch (reason) {
-    case EndReason::exited: return "exited with " + std::to_string(exit_code);
-    case EndReason::signalled: return "killed by " + signal_text(signal);
-    case EndReason::out_of_memory: return "out of memory";
-    case EndReason::pids_exhausted: return "out of processes";
-    case EndReason::wall_time: return "out of time";
-    case EndReason::cpu_time: return "out of CPU time";
-    case EndReason::idle: return "idle for too long";
-    case EndReason::killed_by_request: return "killed on request";
-    case EndReason::fault_injected: return "killed by the workflow's fault section";
-    case EndReason::seccomp: return "killed for a forbidden system call";
-    case EndReason::setup_failed: return step.empty() ? "could not be set up" : "could not be set up: " + safe(step);
-    case EndReason::lost: return "lost: nobody was left to see how it ended";
+    case EndReason::exited:
+      return "exited with " + std::to_string(exit_code);
+    case EndReason::signalled:
+      return "killed by " + signal_text(signal);
+    case EndReason::out_of_memory:
+      return "out of memory";
+    case EndReason::pids_exhausted:
+      return "out of processes";
+    case EndReason::wall_time:
+      return "out of time";
+    case EndReason::cpu_time:
+      return "out of CPU time";
+    case EndReason::idle:
+      return "idle for too long";
+    case EndReason::killed_by_request:
+      return "killed on request";
+    case EndReason::fault_injected:
+      return "killed by the workflow's fault section";
+    case EndReason::seccomp:
+      return "killed for a forbidden system call";
+    case EndReason::setup_failed:
+      return step.empty() ? "could not be set up" : "could not be set up: " + safe(step);
+    case EndReason::lost:
+      return "lost: nobody was left to see how it ended";
   }
   return {};
 }
@@ -189,8 +204,8 @@ std::string LiveLines::say(const Event& e) {
       return b.problem.empty() ? std::string() : "left behind: " + safe(b.problem) + "; sudo bulkhead clean";
     });
   if (type == RunFinished::type)
-    return with<RunFinished>(e,
-                             [](const RunFinished& b) { return "run " + std::string(word(b.outcome)) + aside(b.cause); });
+    return with<RunFinished>(
+        e, [](const RunFinished& b) { return "run " + std::string(word(b.outcome)) + aside(b.cause); });
   return {};
 }
 

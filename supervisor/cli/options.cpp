@@ -133,7 +133,8 @@ Parser::Parser() {
   v = app.add_subcommand("apply", "Merge an agent's branch into the branch that is checked out");
   v->add_option("AGENT", apply.agent, kAgent)->required();
   v->add_flag("--squash", apply.squash, "stage the changes for a commit of your own instead of merging the commits");
-  v->add_flag("--with-tool-files", apply.with_tool_files, "take changes of files that tools execute, once you have read them");
+  v->add_flag("--with-tool-files", apply.with_tool_files,
+              "take changes of files that tools execute, once you have read them");
   v->footer(
       "Refused while tracked files are changed, and where the agent changed files that tools execute (.envrc,\n"
       ".github/, .vscode/, …; exit 6). A conflict leaves everything as it was (exit 7). No hook runs.\n\n"

@@ -132,9 +132,8 @@ Outcome<RunRequest> read_run_input(const Context& context, const RunOptions& opt
   auto repository = find_repository(workflow.repository().empty() ? context.directory : workflow.repository());
   if (!repository) {
     if (source->document && source->document->value.contains("repository"))
-      return std::unexpected(source->wrong("/repository", {.operation = {},
-                                                           .detail = repository.error().text(),
-                                                           .hint = repository.error().hint}));
+      return std::unexpected(source->wrong(
+          "/repository", {.operation = {}, .detail = repository.error().text(), .hint = repository.error().hint}));
     return failure(ExitCode::bad_input, repository.error());
   }
   request.repository = *std::move(repository);

@@ -1,5 +1,6 @@
 #include "supervisor/cli/sandbox_ending.h"
 
+#include <cerrno>
 #include <cstring>
 
 #include "sandbox/base/text.h"
@@ -8,6 +9,10 @@
 namespace bulkhead {
 namespace {
 
+bool not_executed(const ExitRecord& record) {
+  return record.reason == EndReason::setup_failed && record.step == "exec_command";
+}
+
 // What helps next, by what happened.
 std::string next_step(const ExitRecord& record, const std::string& policy) {
   const std::string p = shell_quote(policy);
@@ -15,36 +20,54 @@ std::string next_step(const ExitRecord& record, const std::string& policy) {
     case EndReason::exited:
     case EndReason::signalled:
     case EndReason::killed_by_request:
-    case EndReason::fault_injected: return {};
+    case EndReason::fault_injected:
+      return {};
     case EndReason::out_of_memory:
     case EndReason::pids_exhausted:
     case EndReason::wall_time:
     case EndReason::cpu_time:
-    case EndReason::idle: return "raise the limit in the policy, then: bulkhead policy check " + p;
-    case EndReason::seccomp: return "see the profile in force: bulkhead sandbox plan --policy " + p;
-    case EndReason::setup_failed: return "sudo bulkhead doctor; bulkhead sandbox plan --policy " + p;
-    case EndReason::lost: return "sudo bulkhead clean --check";
+    case EndReason::idle:
+      return "raise the limit there, then: bulkhead policy check " + p;
+    case EndReason::seccomp:
+      return "see what is allowed: bulkhead sandbox plan --policy " + p;
+    case EndReason::setup_failed:
+      return not_executed(record) ? "see what the sandbox holds: bulkhead sandbox plan --policy " + p
+                                  : "sudo bulkhead doctor";
+    case EndReason::lost:
+      return "sudo bulkhead clean --check";
   }
   return {};
 }
 
 }  // namespace
 
-std::string ending_line(const ExitRecord& record, const std::string& policy) {
+int command_status(const ExitRecord& record) {
+  if (not_executed(record)) return record.step_errno == ENOENT ? 127 : 126;
+  return exit_status(record);
+}
+
+std::string ending_line(const ExitRecord& record, const std::string& policy, const std::string& rule) {
   if (record.reason == EndReason::exited) return {};
-  std::string line = "bulkhead: " + ending(record.reason, record.exit_code, record.signal, record.step);
-  if (record.reason == EndReason::setup_failed && record.step_errno != 0)
+  std::string line = "bulkhead: ";
+  if (record.reason == EndReason::setup_failed)
+    // Its detail names the step, the object and the error.
+    line += not_executed(record) ? "the command could not be executed" : "the sandbox could not be made";
+  else
+    line += ending(record.reason, record.exit_code, record.signal, record.step);
+  if (!record.detail.empty() && record.reason != EndReason::signalled)
+    line += ": " + printable(record.detail, 400);
+  else if (record.step_errno != 0)
     line += std::string(": ") + ::strerrordesc_np(record.step_errno);
-  if (!record.detail.empty()) line += " (" + printable(record.detail, 400) + ")";
-  if (!record.origin.empty()) line += "; rule: " + printable(record.origin, 200) + " of policy " + printable(policy, 200);
+  if (!rule.empty()) line += "; rule: " + printable(rule, 400);
   const std::string next = next_step(record, policy);
   return next.empty() ? line : line + "; next: " + next;
 }
 
-nlohmann::json ending_report(const ExitRecord& record, const std::string& policy, int exit_status) {
+nlohmann::json ending_report(const ExitRecord& record, const std::string& policy, const std::string& rule) {
   nlohmann::json report = record;
   report["policy"] = policy;
-  report["exit_status"] = exit_status;  // what bulkhead itself ended with
+  report["rule"] = rule;
+  report["exit_status"] = command_status(record);  // what bulkhead itself ends with
   return report;
 }
 

@@ -54,8 +54,8 @@ Outcome<State> look(const StatePaths& paths) {
 
 // Cancels a run through a daemon and waits until it is finished.
 Outcome<> end_run(const Context& context, const std::string& run) {
-  auto door = or_exit(ExitCode::fault,
-                      DaemonDoor::open(context.state, context.beside("bulkheadd"), WhenNoDaemon::start_one));
+  auto door =
+      or_exit(ExitCode::fault, DaemonDoor::open(context.state, context.beside("bulkheadd"), WhenNoDaemon::start_one));
   if (!door) return std::unexpected(door.error());
   auto client = door->connect();
   if (!client) return std::unexpected(client.error());
@@ -66,8 +66,9 @@ Outcome<> end_run(const Context& context, const std::string& run) {
     if (!reply) return std::unexpected(reply.error());
     if (std::holds_alternative<FinishedReply>(*reply)) return {};
     if (const auto* error = std::get_if<ErrorReply>(&*reply))
-      return std::unexpected(Failure{.error = {.operation = "end run", .object = run, .detail = error->text, .hint = error->hint},
-                                     .code = error->exit_code});
+      return std::unexpected(
+          Failure{.error = {.operation = "end run", .object = run, .detail = error->text, .hint = error->hint},
+                  .code = error->exit_code});
   }
 }
 

@@ -11,16 +11,20 @@ namespace {
 
 std::string_view mode_text(CgroupMode mode) {
   switch (mode) {
-    case CgroupMode::none: return "none";
-    case CgroupMode::v2: return "v2";
-    case CgroupMode::hybrid: return "hybrid";
+    case CgroupMode::none:
+      return "none";
+    case CgroupMode::v2:
+      return "v2";
+    case CgroupMode::hybrid:
+      return "hybrid";
   }
   return "none";
 }
 
 nlohmann::json as_json(const HostFacts& facts, const std::vector<Wall>& walls, bool root) {
   nlohmann::json list = nlohmann::json::array();
-  for (const Wall& wall : walls) list.push_back({{"name", wall.name}, {"present", wall.present}, {"detail", wall.detail}});
+  for (const Wall& wall : walls)
+    list.push_back({{"name", wall.name}, {"present", wall.present}, {"detail", wall.detail}});
   return {{"kernel", facts.kernel},
           {"cgroups", {{"mode", mode_text(facts.cgroups.mode)}, {"reason", facts.cgroups.reason}}},
           {"asked_as_root", root},
@@ -39,9 +43,9 @@ Outcome<int> doctor_verb(const Context& context, const DoctorOptions& options) {
     out_line(as_json(*facts, walls, context.root).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return able ? 0 : static_cast<int>(ExitCode::host_lacks);
   }
-  std::vector<std::vector<std::string>> rows{{"kernel", printable(facts->kernel, 80), ""},
-                                             {"control groups", std::string(mode_text(facts->cgroups.mode)),
-                                              printable(facts->cgroups.reason, 400)}};
+  std::vector<std::vector<std::string>> rows{
+      {"kernel", printable(facts->kernel, 80), ""},
+      {"control groups", std::string(mode_text(facts->cgroups.mode)), printable(facts->cgroups.reason, 400)}};
   for (const Wall& wall : walls)
     rows.push_back({printable(wall.name, 80), wall.present ? "yes" : "NO", printable(wall.detail, 400)});
   out_text(table(rows));

@@ -80,12 +80,11 @@ Outcome<> refuse_dirty(const UserGit& git, const AgentBranch& branch) {
   if (!status) return std::unexpected(status.error());
   if (status->empty()) return {};
   const std::string first = status->substr(0, status->find('\0'));
-  return failure(ExitCode::person_needed,
-                 {.operation = "apply",
-                  .object = branch.text(),
-                  .detail = "the working tree has changes that are not committed: " +
-                            printable(first.size() > 3 ? first.substr(3) : first, 200),
-                  .hint = "commit or stash them, then: sudo bulkhead apply " + branch.text()});
+  return failure(ExitCode::person_needed, {.operation = "apply",
+                                           .object = branch.text(),
+                                           .detail = "the working tree has changes that are not committed: " +
+                                                     printable(first.size() > 3 ? first.substr(3) : first, 200),
+                                           .hint = "commit or stash them, then: sudo bulkhead apply " + branch.text()});
 }
 
 Outcome<> refuse_tool_files(const UserGit& git, const AgentBranch& branch, const ApplyOptions& options) {
@@ -97,18 +96,18 @@ Outcome<> refuse_tool_files(const UserGit& git, const AgentBranch& branch, const
   for (const std::string& path : split(*names, '\0'))
     if (runs_on_the_host(path)) found += (found.empty() ? "" : ", ") + printable(path, 200);
   if (found.empty()) return {};
-  return failure(ExitCode::person_needed,
-                 {.operation = "apply",
-                  .object = branch.text(),
-                  .detail = "it changes files that tools on this machine execute: " + found,
-                  .hint = "read them: sudo bulkhead diff " + branch.text() +
-                          "; then: sudo bulkhead apply --with-tool-files " + branch.text()});
+  return failure(ExitCode::person_needed, {.operation = "apply",
+                                           .object = branch.text(),
+                                           .detail = "it changes files that tools on this machine execute: " + found,
+                                           .hint = "read them: sudo bulkhead diff " + branch.text() +
+                                                   "; then: sudo bulkhead apply --with-tool-files " + branch.text()});
 }
 
 // In memory, before anything moves.
 Outcome<> refuse_conflicts(const UserGit& git, const AgentBranch& branch) {
-  auto merged = or_exit(ExitCode::fault, git.capture({"merge-tree", "--write-tree", "--name-only", "--no-messages", "-z",
-                                                      "HEAD", branch.ref}));
+  auto merged =
+      or_exit(ExitCode::fault,
+              git.capture({"merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", "HEAD", branch.ref}));
   if (!merged) return std::unexpected(merged.error());
   if (merged->status == 0) return {};
   if (merged->status != 1)
@@ -117,11 +116,11 @@ Outcome<> refuse_conflicts(const UserGit& git, const AgentBranch& branch) {
   const auto words = split(merged->out, '\0');
   for (std::size_t i = 1; i < words.size(); ++i)  // the first is the tree
     if (!words[i].empty()) files += (files.empty() ? "" : ", ") + printable(words[i], 200);
-  return failure(ExitCode::conflict, {.operation = "apply",
-                                      .object = branch.text(),
-                                      .detail = "it conflicts with what is checked out, in " + files +
-                                                "; nothing was changed",
-                                      .hint = "merge by hand: git merge " + branch.branch()});
+  return failure(ExitCode::conflict,
+                 {.operation = "apply",
+                  .object = branch.text(),
+                  .detail = "it conflicts with what is checked out, in " + files + "; nothing was changed",
+                  .hint = "merge by hand: git merge " + branch.branch()});
 }
 
 }  // namespace
@@ -156,11 +155,10 @@ Outcome<int> apply_verb(const Context& context, const ApplyOptions& options) {
   auto head = or_exit(ExitCode::fault, git.capture({"symbolic-ref", "--short", "--quiet", "HEAD"}));
   if (!head) return std::unexpected(head.error());
   if (!bare->starts_with("true") || head->status != 0)
-    return failure(ExitCode::bad_input,
-                   {.operation = "apply",
-                    .object = branch->text(),
-                    .detail = "no branch is checked out in " + printable(branch->repository),
-                    .hint = "check one out, or merge yourself: git merge " + branch->branch()});
+    return failure(ExitCode::bad_input, {.operation = "apply",
+                                         .object = branch->text(),
+                                         .detail = "no branch is checked out in " + printable(branch->repository),
+                                         .hint = "check one out, or merge yourself: git merge " + branch->branch()});
   const std::string target = printable(head->out.substr(0, head->out.find('\n')), 200);
 
   if (auto clean = refuse_dirty(git, *branch); !clean) return std::unexpected(clean.error());

@@ -24,8 +24,8 @@ Outcome<int> kill_verb(const Context& context, const KillOptions& options) {
     request = KillRequest{.run = agent->run, .agent = agent->agent};
     what = "agent " + agent->run + "/" + agent->agent + " is being ended, and not restarted";
   }
-  auto door = or_exit(ExitCode::fault,
-                      DaemonDoor::open(context.state, context.beside("bulkheadd"), WhenNoDaemon::refuse));
+  auto door =
+      or_exit(ExitCode::fault, DaemonDoor::open(context.state, context.beside("bulkheadd"), WhenNoDaemon::refuse));
   if (!door) return std::unexpected(door.error());
   if (auto dropped = drop_root(context); !dropped) return std::unexpected(dropped.error());
   auto client = door->connect();

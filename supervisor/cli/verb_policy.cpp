@@ -25,8 +25,8 @@ Outcome<int> policy_check_verb(const Context& context, const PolicyCheckOptions&
   if (!policy) return std::unexpected(policy.error());
   const SandboxSpec& spec = policy->spec;
   const Limits& limits = spec.limits();
-  out_line("ok: " + printable(spec.name(), 80) + " (" + printable(policy->files.document.file_name) + "): " +
-           std::to_string(spec.mounts().size()) + " mounts, memory " +
+  out_line("ok: " + printable(spec.name(), 80) + " (" + printable(policy->files.document.file_name) +
+           "): " + std::to_string(spec.mounts().size()) + " mounts, memory " +
            limit(limits.memory_bytes, format_bytes(limits.memory_bytes)) + ", " +
            limit(limits.pids, std::to_string(limits.pids)) + " processes, seccomp " +
            printable(spec.seccomp().name.empty() ? "none" : spec.seccomp().name, 80) + loosenings(spec));

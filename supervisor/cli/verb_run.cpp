@@ -27,8 +27,8 @@ Outcome<int> run_verb(const Context& context, const RunOptions& options) {
     if (auto right = or_exit(ExitCode::bad_input, check_run_name(options.name)); !right)
       return std::unexpected(right.error());
   if (auto root = need_root(context); !root) return std::unexpected(root.error());
-  auto door = or_exit(ExitCode::fault,
-                      DaemonDoor::open(context.state, context.beside("bulkheadd"), WhenNoDaemon::start_one));
+  auto door =
+      or_exit(ExitCode::fault, DaemonDoor::open(context.state, context.beside("bulkheadd"), WhenNoDaemon::start_one));
   if (!door) return std::unexpected(door.error());
   if (auto dropped = drop_root(context); !dropped) return std::unexpected(dropped.error());
 

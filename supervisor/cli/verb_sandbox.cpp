@@ -49,6 +49,13 @@ Outcome<LaunchPlan> plan_for(const Context& context, const SandboxSpec& spec, co
   return or_exit(ExitCode::host_lacks, compile_plan(spec, what, placement, host));
 }
 
+// Where the rule behind an ending stands: "p.yaml:3:12: /limits/memory".
+std::string rule_text(const Document& policy, const std::string& origin) {
+  if (!origin.starts_with('/')) return origin;  // "built-in"
+  if (!policy.positions.contains(origin)) return origin + " (by default)";
+  return located(policy, {.operation = {}, .object = origin}).text();
+}
+
 // Opened before the command starts, so that a report that cannot be written is known while nothing has happened.
 Outcome<Fd> open_report(const std::string& path) {
   if (path.empty()) return Fd();
@@ -130,12 +137,12 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   // Cgroups and the range go with the launcher; waiting for that is what leaves nothing behind.
   if (auto gone = launcher->shutdown(); !gone) err_line("bulkhead: " + printable(gone.error().text()));
 
-  const int status = exit_status(*record);
-  if (const std::string line = ending_line(*record, options.policy); !line.empty()) err_line(line);
+  const std::string rule = rule_text(policy->files.document, record->origin);
+  if (const std::string line = ending_line(*record, options.policy, rule); !line.empty()) err_line(line);
   if (report->valid())
-    if (auto written = write_report(*report, options.report, ending_report(*record, options.policy, status)); !written)
+    if (auto written = write_report(*report, options.report, ending_report(*record, options.policy, rule)); !written)
       return std::unexpected(written.error());
-  return status;
+  return command_status(*record);
 }
 
 Outcome<int> sandbox_plan_verb(const Context& context, const SandboxPlanOptions& options) {

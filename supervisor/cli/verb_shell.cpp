@@ -103,8 +103,10 @@ Outcome<int> with_terminal(ControlClient& client, const Fd& pty) {
   if (!resized) return std::unexpected(resized.error());
   auto raw = or_exit(ExitCode::fault, RawTerminal::enter());
   if (!raw) return std::unexpected(raw.error());
-  std::array<pollfd, 4> waits{
-      {{client.socket().get(), POLLIN, 0}, {pty.get(), POLLIN, 0}, {STDIN_FILENO, POLLIN, 0}, {resized->fd(), POLLIN, 0}}};
+  std::array<pollfd, 4> waits{{{client.socket().get(), POLLIN, 0},
+                               {pty.get(), POLLIN, 0},
+                               {STDIN_FILENO, POLLIN, 0},
+                               {resized->fd(), POLLIN, 0}}};
   while (true) {
     auto ended = arrived(client);
     if (!ended) return std::unexpected(ended.error());
@@ -140,8 +142,8 @@ Outcome<int> shell_verb(const Context& context, const ShellOptions& options) {
   if (!history) return std::unexpected(history.error());
   auto agent = history->agent(options.agent);
   if (!agent) return std::unexpected(agent.error());
-  auto door = or_exit(ExitCode::fault,
-                      DaemonDoor::open(context.state, context.beside("bulkheadd"), WhenNoDaemon::refuse));
+  auto door =
+      or_exit(ExitCode::fault, DaemonDoor::open(context.state, context.beside("bulkheadd"), WhenNoDaemon::refuse));
   if (!door) return std::unexpected(door.error());
   if (auto dropped = drop_root(context); !dropped) return std::unexpected(dropped.error());
   auto client = door->connect();
