@@ -45,8 +45,8 @@ void after_attempt(RunState& state, AgentState& agent) {
 
 // Phases in which a merge or a verification of the merged tree can still be given up.
 bool merge_can_stop(const RunState& state, const AgentState& agent) {
-  if (agent.merge.moving) return false;
-  // A verification has to be ended first (decide answers with Kill); a preparation of a dead supervisor needs nothing.
+  // A verification has to be ended first (decide answers with Kill), a moving branch has to arrive; a preparation of a
+  // dead supervisor needs nothing.
   return agent.merge.prepared ? !agent.flight.open() : !in_flight(state, agent.flight);
 }
 
