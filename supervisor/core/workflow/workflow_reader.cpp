@@ -12,8 +12,9 @@ namespace bulkhead {
 
 namespace {
 
-const std::array<std::string, 10> kTopKeys = {"version",     "name",   "repository", "base",  "merge",
-                                              "concurrency", "policy", "defaults",   "tasks", "faults"};
+// "$schema" is for editors.
+const std::array<std::string, 11> kTopKeys = {"version", "name",     "repository", "base",   "merge",  "concurrency",
+                                              "policy",  "defaults", "tasks",      "faults", "$schema"};
 const std::array<std::string, 1> kMergeKeys = {"into"};
 const std::array<std::string, 4> kFaultKeys = {"agent", "attempt", "after", "action"};
 const std::array<std::string, 1> kAfterKeys = {"commits"};
