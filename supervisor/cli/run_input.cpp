@@ -123,6 +123,9 @@ Outcome<RunRequest> read_run_input(const Context& context, const RunOptions& opt
                      .workflow_file = source->file,
                      .caller = context.caller,
                      .keep_workspaces = options.keep_workspaces ? KeepWorkspaces::yes : KeepWorkspaces::no};
+  if (workflow.name().empty() && !source->file.empty())
+    if (const std::string stem = fs::path(source->file).stem().string(); check_run_name(stem))
+      request.workflow["name"] = stem;
   for (const auto& [name, task] : workflow.tasks()) {
     const std::string pointer = task.policy.empty() ? "/policy" : "/tasks/" + escaped(name) + "/policy";
     if (auto taken = take_policy(*source, workflow.policy_of(task), pointer, request); !taken)

@@ -1,6 +1,9 @@
 // `bulkhead clean [--check]`. Two steps: runs that nobody finished are ended by a daemon, which knows from the journal
 // what they hold (worktree entries and branches in repositories, uid ranges, workspaces); what then still lies about
 // belongs to nobody alive and is removed here.
+#include <fcntl.h>
+#include <sys/file.h>
+
 #include <algorithm>
 #include <chrono>
 #include <thread>
@@ -13,6 +16,7 @@
 #include "supervisor/cli/history.h"
 #include "supervisor/cli/leftovers.h"
 #include "supervisor/cli/verbs.h"
+#include "supervisor/core/lifecycle/lifecycle.h"
 
 namespace bulkhead {
 namespace {
@@ -39,14 +43,17 @@ Outcome<State> look(const StatePaths& paths) {
   if (!exists(paths.journal())) return state;
   auto history = History::open(paths);
   if (!history) return std::unexpected(history.error());
-  auto runs = or_exit(ExitCode::fault, list_runs(history->journal()));
+  auto runs = or_exit(ExitCode::fault, history->journal().runs());
   if (!runs) return std::unexpected(runs.error());
-  for (const RunSummary& run : *runs) {
-    auto report = history->report(run.run);
-    if (!report) return std::unexpected(report.error());
-    if (!report->finished && !state.survivors.live_runs.contains(run.run))
+  for (const RunListing& run : *runs) {
+    if (run.run.empty()) continue;
+    auto events = history->events(run.run);
+    if (!events) return std::unexpected(events.error());
+    const RunState folded = fold(*events);
+    // A plan that was never complete never started anything.
+    if (folded.planned && !folded.finished && !state.survivors.live_runs.contains(run.run))
       state.interrupted.push_back(run.run);
-    else if (report->finished && report->started.keep_workspaces)
+    else if (folded.finished && folded.started->keep_workspaces)
       state.survivors.kept_runs.insert(run.run);
   }
   return state;
@@ -73,18 +80,18 @@ Outcome<> end_run(const Context& context, const std::string& run) {
 }
 
 // A daemon that was started for one run and has none any more is on its way out; what it holds is not lying about.
+// Its lock is what tells: asking it would keep it.
 void wait_for_daemon_to_leave(const StatePaths& paths) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (std::chrono::steady_clock::now() < deadline) {
-    auto client = ControlClient::connect(paths.control_socket());
-    if (!client) return;
-    if (!client->send(StatusRequest{})) return;
-    auto reply = client->receive();
-    if (!reply) return;
-    const auto* status = std::get_if<StatusReply>(&*reply);
-    if (status == nullptr || !status->once || !status->runs.empty()) return;  // it stays
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
+  if (auto client = ControlClient::connect(paths.control_socket()); client && client->send(StatusRequest{}))
+    if (auto reply = client->receive(); reply)
+      if (const auto* status = std::get_if<StatusReply>(&*reply);
+          status == nullptr || !status->once || !status->runs.empty())
+        return;  // it stays
+  const auto lock = open_file(paths.lock(), O_RDONLY);
+  if (!lock) return;  // nobody was ever here
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(15);
+  while (::flock(lock->get(), LOCK_SH | LOCK_NB) != 0 && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
 }
 
 void say_live(const Survivors& survivors) {

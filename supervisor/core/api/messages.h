@@ -2,7 +2,7 @@
 // One JSON object a line, at most kMaxLine bytes with its newline; unknown verbs, unknown keys and wrong types are
 // refused. One connection carries one request and its replies:
 //
-//   run        -> accepted, event…, finished       (closing the connection early does not cancel the run)
+//   run        -> accepted, event…, finished       (with bulkheadd --once, closing the connection cancels the run)
 //   cancel     -> accepted                         kill -> accepted
 //   subscribe  -> accepted, event…, finished       (all events of the run from its first on, then live ones)
 //   status     -> status

@@ -1,4 +1,5 @@
 // What is read as the user before a run starts, and what is found lying about after one: real files, no root.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -122,18 +123,21 @@ TEST_F(RunInput, AWorkflowIsReadWhole) {
 }
 
 TEST_F(RunInput, MistakesHaveTheirPlace) {
+  using testing::MatchesRegex;
   EXPECT_EQ(refused("version: 1\nconcurency: 4\ntasks: {a: {command: x}}\n"),
             "ROOT/p/w.yaml:2:1: /concurency: unknown key 'concurency' | did you mean 'concurrency'?");
-  EXPECT_EQ(refused("version: 1\ntasks:\n  a:\n    command: x\n    policy: defautl\n").substr(0, 38),
-            "ROOT/p/w.yaml:5:13: /tasks/a/policy: ")
-      << refused("version: 1\ntasks:\n  a:\n    command: x\n    policy: defautl\n");
-  EXPECT_EQ(refused("version: 1\ntasks:\n  a: {command: x, inputs: {/in: none.txt}}\n").substr(0, 43),
-            "ROOT/p/w.yaml:3:33: /tasks/a/inputs/~1in: i");
+  EXPECT_THAT(
+      refused("version: 1\ntasks:\n  a:\n    command: x\n    policy: defautl\n"),
+      MatchesRegex("ROOT/p/w.yaml:5:[0-9]+: /tasks/a/policy: find policy 'defautl': no such policy .*'default'.*"));
+  EXPECT_THAT(refused("version: 1\ntasks:\n  a: {command: x, inputs: {/in: none.txt}}\n"),
+              MatchesRegex("ROOT/p/w.yaml:3:[0-9]+: /tasks/a/inputs/~1in: input 'ROOT/p/none.txt': No such file or directory .*"));
+  EXPECT_THAT(refused("version: 1\ntasks:\n  a: {command: x, limits: {memory: lots}}\n"),
+              MatchesRegex("ROOT/p/w.yaml:3:[0-9]+: /tasks/a/limits/memory: .*"));
+  EXPECT_THAT(refused("version: 1\nrepository: ../none\ntasks: {a: {command: x}}\n"),
+              MatchesRegex("ROOT/p/w.yaml:2:[0-9]+: /repository: open directory ROOT/none: No such file or directory"));
   write("p/bad.yaml", "version: 1\nlimits: {memry: 1Gi}\n");
-  EXPECT_EQ(refused("version: 1\npolicy: ./bad.yaml\ntasks: {a: {command: x}}\n").substr(0, 24),
-            "ROOT/p/bad.yaml:2:10: /l");
-  EXPECT_EQ(refused("version: 1\nrepository: ../none\ntasks: {a: {command: x}}\n").substr(0, 34),
-            "ROOT/p/w.yaml:2:13: /repository: o");
+  EXPECT_THAT(refused("version: 1\npolicy: ./bad.yaml\ntasks: {a: {command: x}}\n"),
+              MatchesRegex("ROOT/p/bad.yaml:2:10: /limits/memry: .*"));
 }
 
 TEST_F(RunInput, AWordThatIsNoFileWasMeantAsACommand) {
