@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <set>
+
 #include "sandbox/base/units.h"
 #include "sandbox/sys/files.h"
 #include "supervisor/worker/streams.h"
@@ -27,6 +29,7 @@ class Listing {
     }
     struct stat status{};
     if (::fstatat(top_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
+      if (S_ISDIR(status.st_mode)) return add(name, directories_);
       if (S_ISREG(status.st_mode)) {
         if (::faccessat(top_.get(), name.c_str(), R_OK, AT_EACCESS) != 0) {
           ++left_out_;
@@ -39,22 +42,51 @@ class Listing {
         }
       }
     }
-    paths_ += path;
-    paths_ += '\0';
-    if (paths_.size() > max_names) return fail("commit", "uncommitted changes", "too many files");
-    return {};
+    return add(name, paths_);
   }
+  // Each followed by NUL.
   const std::string& paths() const { return paths_; }
+  // In the index and a directory now: a file that made way for files below it, or a submodule that moved.
+  const std::string& directories() const { return directories_; }
   std::uint64_t left_out() const { return left_out_; }
 
  private:
+  static Result<> add(const std::string& name, std::string& list) {
+    list += name;
+    list += '\0';
+    if (list.size() > max_names) return fail("commit", "uncommitted changes", "too many files");
+    return {};
+  }
+
   static constexpr std::size_t max_names = 64 << 20;
   const Fd& top_;
   std::uint64_t max_bytes_;
   std::string paths_;
+  std::string directories_;
   std::uint64_t bytes_ = 0;
   std::uint64_t left_out_ = 0;
 };
+
+// Takes files that became directories out of the index; the submodules among `directories` are returned, NUL-ended.
+Result<std::string> replaced_by_directories(const Git& git, const std::string& directories) {
+  if (directories.empty()) return std::string();
+  std::set<std::string, std::less<>> submodules;
+  Records entries([&](std::string_view entry) -> Result<> {  // "mode id stage TAB path"
+    if (entry.starts_with("160000 ")) submodules.emplace(entry.substr(entry.find('\t') + 1));
+    return {};
+  });
+  BULKHEAD_TRY(git.must("list", "submodules", {"ls-files", "-z", "--stage"}, {.sink = entries.sink()}));
+  std::string moved;
+  std::string gone;
+  Records names([&](std::string_view name) -> Result<> {
+    (submodules.contains(name) ? moved : gone).append(name).push_back('\0');
+    return {};
+  });
+  BULKHEAD_TRY(names.add(directories));
+  BULKHEAD_TRY(
+      git.must("read", "uncommitted changes", {"update-index", "-z", "--force-remove", "--stdin"}, {.input = gone}));
+  return moved;
+}
 
 Result<std::string> tree_of(const Git& git, const std::string& commit) {
   return git.line("read", commit, {"rev-parse", "--verify", "--quiet", commit + "^{tree}"});
@@ -88,7 +120,7 @@ Result<FinishFacts> finish(const FinishRequest& request) {
                       .config("core.checkStat", "minimal")
                       .config("core.trustctime", "false");
   const ObjectId& files_of = tip.head.empty() ? tip.commit : tip.head;
-  BULKHEAD_TRY(git.must("read", files_of, {"read-tree", "-m", files_of}));
+  BULKHEAD_TRY(git.must("read", files_of, {"read-tree", "-i", "-m", files_of}));
 
   BULKHEAD_ASSIGN(const Fd top, open_file(request.workspace, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   Listing listing(top, request.max_bytes);
@@ -97,10 +129,11 @@ Result<FinishFacts> finish(const FinishRequest& request) {
                         {"ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-per-directory=.gitignore"},
                         {.sink = names.sink()}));
   facts.left_out = listing.left_out();
-  if (listing.paths().empty()) return facts;
+  if (listing.paths().empty() && listing.directories().empty()) return facts;
+  BULKHEAD_ASSIGN(const std::string moved, replaced_by_directories(git, listing.directories()));
   BULKHEAD_TRY(git.must("read", "uncommitted changes",
                         {"update-index", "-z", "--add", "--remove", "--replace", "--stdin"},
-                        {.input = listing.paths()}));
+                        {.input = listing.paths() + moved}));
   BULKHEAD_ASSIGN(std::string tree, git.must("write", "uncommitted changes", {"write-tree"}));
   while (tree.ends_with('\n')) tree.pop_back();
   BULKHEAD_ASSIGN(const std::string tip_tree, tree_of(git, files_of));

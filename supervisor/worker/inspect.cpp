@@ -113,11 +113,12 @@ Result<> read_base(const Git& git, const InspectRequest& request, InspectFacts& 
   }
   BULKHEAD_ASSIGN(const Finished object, resolve(request.base));
   const std::string shown = escaped(request.base, 256);
-  if (object.status == 0) {
-    BULKHEAD_ASSIGN(
-        const std::string type,
-        git.line("read base", shown, {"cat-file", "-t", object.output.substr(0, object.output.find('\n'))}));
-    return fail("read base", shown, "it is a " + type + ", not a commit");
+  if (object.status == 0) {  // also for a full id of nothing
+    BULKHEAD_ASSIGN(const Finished type,
+                    git.run({"cat-file", "-t", object.output.substr(0, object.output.find('\n'))}));
+    if (type.status == 0) {
+      return fail("read base", shown, "it is a " + type.output.substr(0, type.output.find('\n')) + ", not a commit");
+    }
   }
   if (request.base == "HEAD") {
     return fail("read base", "HEAD", "the branch '" + escaped(facts.head_branch, 256) + "' has no commit yet",

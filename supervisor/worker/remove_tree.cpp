@@ -34,6 +34,7 @@ class Remover {
     const std::unique_ptr<DIR, int (*)(DIR*)> listing(::fdopendir(::fcntl(directory.get(), F_DUPFD_CLOEXEC, 3)),
                                                       ::closedir);
     if (!listing) return errno_error("list", path);
+    ::rewinddir(listing.get());  // the position is shared with the round before
     errno = 0;
     while (const dirent* entry = ::readdir(listing.get())) {
       const std::string name = entry->d_name;
