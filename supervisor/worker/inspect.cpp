@@ -58,10 +58,7 @@ Result<> read_layout(const Git& git, const std::string& repository, InspectFacts
   facts.bare = lines[2] == "true";
   facts.shallow = lines[4] == "true";
   facts.object_format = lines[5];
-  if (!facts.bare) {
-    if (lines[3] != "true") {
-      return fail("open repository", repository, "this is inside the git directory, not in the checkout");
-    }
+  if (lines[3] == "true") {
     BULKHEAD_ASSIGN(facts.top_level, git.line("open repository", repository, {"rev-parse", "--show-toplevel"}));
   }
   for (const std::string& path : {facts.git_dir, facts.common_dir, facts.top_level}) {
@@ -157,7 +154,7 @@ Result<> count_submodules(const Git& git, InspectFacts& facts) {
 }
 
 Result<> read_dirt(const Git& git, InspectFacts& facts) {
-  if (facts.bare) return {};
+  if (facts.top_level.empty()) return {};
   // Filters are commands of the repository's configuration: comparing files runs none of them.
   BULKHEAD_ASSIGN(const Finished filters, git.run({"config", "--name-only", "-z", "--get-regexp", "^filter\\."}));
   Git plain = git;

@@ -81,7 +81,7 @@ struct WorktreeFact {
 struct InspectFacts {
   std::string git_dir;     // of this worktree
   std::string common_dir;  // what the other owner subcommands call git_dir; equal to git_dir but in a linked worktree
-  std::string top_level;   // empty when bare
+  std::string top_level;   // empty when bare, and when `repository` is a git directory: then `dirty` is not looked at
   std::string object_format;     // "sha1" or "sha256"
   bool bare = false;             // works: there is only no checkout to be kept from
   bool shallow = false;          // works: agents get the same truncated history

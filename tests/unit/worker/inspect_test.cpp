@@ -59,9 +59,17 @@ TEST_F(Inspect, NotARepository) {
                                             ": not a git repository (nor is any directory above it)"
                                             " [stand in a git repository, or make this one: git init]");
   EXPECT_EQ(error_of(inspect("nowhere")), "open " + path("nowhere") + ": No such file or directory");
+}
+
+TEST_F(Inspect, AGitDirectoryHasNoCheckoutToLookAt) {
   make("r");
-  EXPECT_EQ(error_of(inspect("r/.git")),
-            "open repository " + path("r/.git") + ": this is inside the git directory, not in the checkout");
+  sh("r", "echo x >> sub/f");
+  const auto facts = inspect("r/.git", "main", "main");
+  ASSERT_TRUE(facts) << error_of(facts);
+  EXPECT_EQ(facts->common_dir, path("r/.git"));
+  EXPECT_EQ(facts->top_level, "");
+  EXPECT_FALSE(facts->bare || facts->dirty);
+  EXPECT_EQ(facts->target_checked_out, path("r"));
 }
 
 TEST_F(Inspect, Empty) {
