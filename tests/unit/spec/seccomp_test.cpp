@@ -258,6 +258,41 @@ TEST_F(DefaultProfile, NeverKillsOnTheNativeArchitecture) {
       EXPECT_NE(call(number, {argument, argument, argument, argument, argument, argument}), "kill process") << number;
 }
 
+class StrictProfile : public DefaultProfile {
+ protected:
+  static void SetUpTestSuite() {
+    DefaultProfile::SetUpTestSuite();
+    std::ifstream file(std::string(BULKHEAD_SOURCE_DIR) + "/policies/seccomp/strict.json");
+    strict_ = compile_seccomp(parse(json::parse(file))).value();
+  }
+  static inline std::vector<sock_filter> strict_;
+};
+
+TEST_F(StrictProfile, AllowsNothingThatTheDefaultDoesNot) {
+  int narrower = 0;
+  for (int number = 0; number < 1024; ++number)
+    for (const std::uint64_t argument : {0ULL, 1ULL, 2ULL, 8ULL, 16ULL, 17ULL, 0x10000000ULL, ~0ULL}) {
+      const std::vector<std::uint64_t> arguments(6, argument);
+      const bool wide = run(program_, number, arguments) == "allow";
+      const bool narrow = run(strict_, number, arguments) == "allow";
+      EXPECT_TRUE(wide || !narrow) << number;
+      narrower += wide && !narrow ? 1 : 0;
+    }
+  EXPECT_GT(narrower, 500);
+}
+
+TEST_F(StrictProfile, MakesNoSockets) {
+  for (std::uint64_t family = 0; family < 64; ++family)
+    EXPECT_EQ(run(strict_, __NR_socket, {family, SOCK_STREAM, 0}), "errno 1") << family;
+  EXPECT_EQ(run(strict_, __NR_socketpair, {AF_UNIX, SOCK_STREAM, 0}), "allow");
+  EXPECT_EQ(run(strict_, __NR_execve), "allow");
+  EXPECT_EQ(run(strict_, __NR_rt_sigtimedwait), "allow");
+  EXPECT_EQ(run(strict_, __NR_clone, {SIGCHLD}), "allow");
+  EXPECT_EQ(run(strict_, __NR_clone, {CLONE_NEWUSER}), "errno 1");
+  EXPECT_EQ(run(strict_, __NR_mknodat), "errno 38");
+  EXPECT_EQ(run(strict_, __NR_read, {}, AUDIT_ARCH_I386), "kill process");
+}
+
 TEST(TerminalGuard, StopsInjectionWhateverTheHighBits) {
   const auto guard = compile_terminal_guard().value();
   for (const std::uint64_t request : {std::uint64_t{TIOCSTI}, std::uint64_t{TIOCLINUX}}) {
