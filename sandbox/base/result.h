@@ -33,17 +33,16 @@ std::unexpected<Error> fail(std::string operation, std::string object, std::stri
 }  // namespace bulkhead
 
 // Returns early with the error of `expr`, else goes on. For Result<void> and for values that are not needed.
-#define BULKHEAD_TRY(expr)                                        \
-  do {                                                            \
-    if (auto bulkhead_result = (expr); !bulkhead_result)          \
-      return std::unexpected(std::move(bulkhead_result).error()); \
+#define BULKHEAD_TRY(expr)                                                                                           \
+  do {                                                                                                               \
+    if (auto bulkhead_result = (expr); !bulkhead_result) return std::unexpected(std::move(bulkhead_result).error()); \
   } while (false)
 
 #define BULKHEAD_CONCAT_(a, b) a##b
 #define BULKHEAD_CONCAT(a, b) BULKHEAD_CONCAT_(a, b)
-#define BULKHEAD_ASSIGN_(tmp, declaration, expr)              \
-  auto tmp = (expr);                                          \
-  if (!tmp) return std::unexpected(std::move(tmp).error());   \
+#define BULKHEAD_ASSIGN_(tmp, declaration, expr)            \
+  auto tmp = (expr);                                        \
+  if (!tmp) return std::unexpected(std::move(tmp).error()); \
   declaration = *std::move(tmp)
 
 // BULKHEAD_ASSIGN(auto fd, open_file(path)); declares or assigns the value, or returns early with the error.

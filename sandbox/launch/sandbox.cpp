@@ -155,6 +155,14 @@ Result<> prepare_descriptors(Prepared& p, const Stdio& stdio, int record) {
   }
   p.context.moves = p.moves.data();
   p.context.move_count = p.moves.size();
+  // What the child still needs after the moves must not stand where one of them goes.
+  for (int* needed : {&p.context.user_namespace, &p.context.init_fd}) {
+    if (*needed < 0) continue;
+    Fd high(fcntl(*needed, F_DUPFD_CLOEXEC, kFirstPrivateFd));
+    if (!high.valid()) return errno_error("duplicate descriptor", std::to_string(*needed));
+    *needed = high.get();
+    p.high.push_back(std::move(high));
+  }
   return {};
 }
 

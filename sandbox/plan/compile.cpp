@@ -16,7 +16,8 @@ struct Builder {
   const Placement& place;
   const HostFacts& host;
   std::vector<Operation> ops;
-  std::set<std::string> made;  // directories that exist in the tree so far
+  std::set<std::string> made;     // directories that exist in the tree so far
+  std::set<std::string> mounted;  // of them, those that something stands on
 
   Operation& add(Step step, Origin origin) {
     ops.push_back({.step = step, .origin = std::move(origin)});
@@ -109,10 +110,13 @@ void add_mount(Builder& b, const MountSpec& mount) {
     op.flags |= kSandboxOwned;
   }
   b.made.insert(mount.target.str());
+  b.mounted.insert(mount.target.str());
 }
 
 void add_file(Builder& b, const std::string& target, std::string content) {
   if (b.made.contains(target)) return;  // the policy mounts its own
+  for (SandboxPath above = SandboxPath::parse(target)->parent(); !above.is_root(); above = above.parent())
+    if (b.mounted.contains(above.str())) return;  // as it does here
   b.parents_of(*SandboxPath::parse(target), kBuiltIn);
   Operation& op = b.add(Step::file, kBuiltIn);
   op.target = target;
@@ -261,7 +265,7 @@ Result<LaunchPlan> compile_plan(const SandboxSpec& spec, const CommandSpec& comm
   LaunchPlan plan;
   plan.command = command;
   plan.output_bytes = spec.limits().output_bytes;
-  Builder b{.spec = spec, .place = placement, .host = host, .ops = {}, .made = {}};
+  Builder b{.spec = spec, .place = placement, .host = host, .ops = {}, .made = {}, .mounted = {}};
   add_cgroup(b);
   add_identity_choice(b);
   add_namespaces(b);

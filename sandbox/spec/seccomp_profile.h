@@ -15,7 +15,7 @@
 namespace bulkhead {
 
 struct SeccompCondition {
-  unsigned index = 0;           // which argument
+  unsigned index = 0;  // which argument
   std::uint64_t value = 0;
   std::uint64_t value_two = 0;  // SCMP_CMP_MASKED_EQ: value is the mask, value_two the datum
   std::string op;               // "SCMP_CMP_EQ", ...
@@ -24,8 +24,8 @@ struct SeccompCondition {
 
 struct SeccompRule {
   std::vector<std::string> names;
-  std::string action;           // "SCMP_ACT_ALLOW", ...
-  int errno_return = -1;        // -1: EPERM
+  std::string action;     // "SCMP_ACT_ALLOW", ...
+  int errno_return = -1;  // -1: EPERM
   std::vector<SeccompCondition> conditions;
   bool operator==(const SeccompRule&) const = default;
 };
@@ -39,13 +39,16 @@ struct SeccompProfile {
 };
 
 // `capabilities` the sandbox keeps decide Docker's includes/excludes; errors carry a JSON pointer in Error::object.
-// Unknown keys, unknown actions and operators are refused; system calls that this libseccomp does not know are passed over.
-Result<SeccompProfile> parse_seccomp_profile(std::string name, const nlohmann::json& profile, const std::set<std::string>& capabilities);
+// Unknown keys, unknown actions and operators are refused; system calls that this libseccomp does not know are passed
+// over.
+Result<SeccompProfile> parse_seccomp_profile(std::string name, const nlohmann::json& profile,
+                                             const std::set<std::string>& capabilities);
 
 // The native program: foreign architectures and x32 are killed. Deterministic for equal profiles.
 Result<std::vector<sock_filter>> compile_seccomp(const SeccompProfile& profile);
 
-// A second, always loaded filter that allows all but TIOCSTI and TIOCLINUX, compared in the low 32 bits (CVE-2019-10063).
+// A second, always loaded filter that allows all but TIOCSTI and TIOCLINUX, compared in the low 32 bits
+// (CVE-2019-10063).
 Result<std::vector<sock_filter>> compile_terminal_guard();
 
 }  // namespace bulkhead

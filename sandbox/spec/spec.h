@@ -1,8 +1,9 @@
 // A policy that has been checked. The only way to a SandboxSpec is SandboxSpec::from_policy: an unchecked one cannot
-// exist. It is a value: it copies, compares, and knows for each part the policy line (a JSON pointer) that asked for it.
+// exist. It is a value: it copies, compares, and knows for each part the policy line (a JSON pointer) that asked for
+// it.
 //
-// Pure: reads no file and asks no kernel. What the host can do is HostFacts' business (sandbox/host), what is done about
-// it is the plan's (sandbox/plan).
+// Pure: reads no file and asks no kernel. What the host can do is HostFacts' business (sandbox/host), what is done
+// about it is the plan's (sandbox/plan).
 #pragma once
 
 #include <chrono>
@@ -29,67 +30,74 @@ enum class MountType { bind, tmpfs };
 
 struct MountSpec {
   MountType type = MountType::bind;
-  SandboxPath target;           // inside
-  std::string source;           // host path, absolute; empty for tmpfs
+  SandboxPath target;  // inside
+  std::string source;  // host path, absolute; empty for tmpfs
   MountAccess access = MountAccess::read_only;
-  bool executable = true;       // else noexec
-  bool optional = false;        // a missing source is passed over instead of refused
-  std::uint64_t size_bytes = 0; // tmpfs only: bound of bytes
-  std::uint64_t inodes = 0;     // tmpfs only: bound of inodes
+  bool executable = true;        // else noexec
+  bool optional = false;         // a missing source is passed over instead of refused
+  std::uint64_t size_bytes = 0;  // tmpfs only: bound of bytes
+  std::uint64_t inodes = 0;      // tmpfs only: bound of inodes
   Origin origin;
   bool operator==(const MountSpec&) const = default;
 };
 
 struct Limits {
-  std::uint64_t memory_bytes = 0;              // cgroup memory.max
-  std::uint64_t swap_bytes = 0;                // 0: no swap
-  std::uint32_t cpu_milli = 0;                 // 1000 = one CPU; 0: no quota
+  std::uint64_t memory_bytes = 0;  // cgroup memory.max
+  std::uint64_t swap_bytes = 0;    // 0: no swap
+  std::uint32_t cpu_milli = 0;     // 1000 = one CPU; 0: no quota
   std::uint32_t pids = 0;
-  std::chrono::milliseconds wall{0};           // 0: none
-  std::chrono::milliseconds cpu_time{0};       // 0: none
-  std::uint64_t open_files = 0;                // RLIMIT_NOFILE
-  std::uint64_t file_bytes = 0;                // RLIMIT_FSIZE, 0: none
-  std::uint64_t output_bytes = 0;              // what is kept of captured stdout and of stderr, each
-  std::map<std::string, Origin> origins;       // "memory" -> "/limits/memory"
+  std::chrono::milliseconds wall{0};      // 0: none
+  std::chrono::milliseconds cpu_time{0};  // 0: none
+  std::uint64_t open_files = 0;           // RLIMIT_NOFILE
+  std::uint64_t file_bytes = 0;           // RLIMIT_FSIZE, 0: none
+  std::uint64_t output_bytes = 0;         // what is kept of captured stdout and of stderr, each
+  std::map<std::string, Origin> origins;  // "memory" -> "/limits/memory"
   bool operator==(const Limits&) const = default;
 };
 
 // Loosenings of the default, each a word that a reviewer can grep for in the policy's `allow` list. A part of a policy
 // that needs one and does not find it is refused with a message that names the word.
 enum class Loosening {
-  host_identity,     // run as a host uid instead of an own range (workers of ours that serve a repository's owner)
-  inside_root,       // uid 0 inside the sandbox's own range instead of 1000
-  capabilities,      // keep capabilities inside the sandbox's user namespace (`capabilities`)
-  host_network,      // no network namespace of its own
-  writable_host,     // `read_write` binds of host paths
-  unlimited_memory, unlimited_pids,
+  host_identity,  // run as a host uid instead of an own range (workers of ours that serve a repository's owner)
+  inside_root,    // uid 0 inside the sandbox's own range instead of 1000
+  capabilities,   // keep capabilities inside the sandbox's user namespace (`capabilities`)
+  host_network,   // no network namespace of its own
+  writable_host,  // `read_write` binds of host paths
+  unlimited_memory,
+  unlimited_pids,
   no_seccomp,
-  terminal_injection // TIOCSTI and TIOCLINUX
+  terminal_injection  // TIOCSTI and TIOCLINUX
 };
 Result<Loosening> parse_loosening(std::string_view word);  // "host-identity", ...
 std::string_view name(Loosening loosening);
 
 class SandboxSpec {
  public:
-  // Checks `policy`, a canonical JSON document (policies/policy.schema.json is its published shape). Errors carry the JSON pointer of
-  // the offending place in Error::object; unknown keys are refused with the nearest known one as the hint.
-  // `profiles` answers for seccomp profiles by name ("default"): parsed OCI documents, given by the caller who may read files.
-  static Result<SandboxSpec> from_policy(const nlohmann::json& policy, const std::map<std::string, nlohmann::json>& profiles);
+  // Checks `policy`, a canonical JSON document (policies/policy.schema.json is its published shape). Errors carry the
+  // JSON pointer of the offending place in Error::object; unknown keys are refused with the nearest known one as the
+  // hint. `profiles` answers for seccomp profiles by name ("default"): parsed OCI documents, given by the caller who
+  // may read files.
+  static Result<SandboxSpec> from_policy(const nlohmann::json& policy,
+                                         const std::map<std::string, nlohmann::json>& profiles);
 
   const std::string& name() const { return name_; }
-  const std::vector<MountSpec>& mounts() const { return mounts_; }      // in mount order: parents before children
+  const std::vector<MountSpec>& mounts() const { return mounts_; }  // in mount order: parents before children
   const Limits& limits() const { return limits_; }
-  const std::vector<std::string>& environment_pass() const { return environment_pass_; }  // names copied from the caller; "LC_*" allowed
+  const std::vector<std::string>& environment_pass() const {
+    return environment_pass_;
+  }  // names copied from the caller; "LC_*" allowed
   const std::map<std::string, std::string>& environment_set() const { return environment_set_; }
   const SeccompProfile& seccomp() const { return seccomp_; }
   const std::set<Loosening>& allowed() const { return allowed_; }
   bool allows(Loosening loosening) const { return allowed_.contains(loosening); }
   const std::vector<int>& capabilities() const { return capabilities_; }  // kept inside, empty by default
   const std::string& hostname() const { return hostname_; }
-  const std::vector<std::string>& devices() const { return devices_; }    // names under /dev: null zero full random urandom tty
+  const std::vector<std::string>& devices() const {
+    return devices_;
+  }  // names under /dev: null zero full random urandom tty
   // An absolute host directory that is the read-only root, or empty: the root is a tmpfs that holds only mounts().
   const std::string& root_directory() const { return root_directory_; }
-  const Origin& origin(const std::string& key) const;                     // of a top-level key: "seccomp" -> "/seccomp" or "built-in"
+  const Origin& origin(const std::string& key) const;  // of a top-level key: "seccomp" -> "/seccomp" or "built-in"
 
   bool operator==(const SandboxSpec&) const = default;
 
@@ -110,7 +118,8 @@ class SandboxSpec {
   std::map<std::string, Origin> origins_;
 };
 
-// The smallest document that loosens nothing: what `policy` gets where it is silent. Also the content of policies/default.json.
+// The smallest document that loosens nothing: what `policy` gets where it is silent. Also the content of
+// policies/default.json.
 nlohmann::json apply_defaults(nlohmann::json policy);
 
 }  // namespace bulkhead

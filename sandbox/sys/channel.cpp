@@ -1,6 +1,7 @@
 #include "sandbox/sys/channel.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -41,6 +42,14 @@ void widen(int fd) {
     ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
+// An event loop that watches the same socket may have made it non-blocking: then blocking is ours to do. Leaves errno.
+void wait_for(int fd, short events) {
+  const int saved = errno;
+  pollfd ready{.fd = fd, .events = events, .revents = 0};
+  ::poll(&ready, 1, -1);
+  errno = saved;
+}
+
 }  // namespace
 
 Result<> Channel::send(std::string_view text, const std::vector<int>& fds) const {
@@ -63,7 +72,8 @@ Result<> Channel::send(std::string_view text, const std::vector<int>& fds) const
   }
   for (;;) {
     if (::sendmsg(fd_.get(), &header, MSG_NOSIGNAL) >= 0) return {};
-    if (errno != EINTR) return errno_error("send");
+    if (errno == EAGAIN) wait_for(fd_.get(), POLLOUT);
+    if (errno != EINTR && errno != EAGAIN) return errno_error("send");
   }
 }
 
@@ -81,8 +91,13 @@ Result<std::optional<Message>> Channel::receive_with(int flags) const {
   header.msg_control = control;
   header.msg_controllen = sizeof control;
   ssize_t n = 0;
-  do n = ::recvmsg(fd_.get(), &header, MSG_CMSG_CLOEXEC | flags);
-  while (n < 0 && errno == EINTR);
+  for (;;) {
+    n = ::recvmsg(fd_.get(), &header, MSG_CMSG_CLOEXEC | flags);
+    if (n >= 0 || (errno != EINTR && errno != EAGAIN)) break;
+    if (errno == EINTR) continue;
+    if (flags & MSG_DONTWAIT) break;
+    wait_for(fd_.get(), POLLIN);
+  }
   if (n < 0 && errno == ECONNRESET) return std::nullopt;
   if (n < 0) return errno_error("receive");
   for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {

@@ -178,6 +178,22 @@ TEST_F(RootSandbox, AFurtherCommandStandsInTheSameCompartment) {
   EXPECT_EQ(client_->next_exit()->id, "host");
 }
 
+// Each number a worker's descriptor may have is one that the launcher may be using for something else just then.
+TEST_F(RootSandbox, ExtraDescriptorsArriveAtEveryNumber) {
+  const Fd content = std::move(*make_memfd("bulkhead-test", "content"));
+  auto plan =
+      plan_for(spec_of(policy()),
+               {"/bin/sh", "-c", "for n in $(seq 3 31); do [ -e /proc/self/fd/$n ] || echo no $n; done"}, placement());
+  ASSERT_TRUE(plan) << plan.error().text();
+  for (int first = 3; first < 32; first += 13) {
+    LaunchRequest request{.id = "fds" + std::to_string(first), .plan = *plan, .extra_fds = {}};
+    for (int n = first; n < std::min(first + 13, 32); ++n) request.extra_fds.emplace_back(content.get(), n);
+    auto live = client_->launch(request);
+    ASSERT_TRUE(live) << live.error().text();
+    EXPECT_EQ(client_->next_exit()->reason, EndReason::exited);
+  }
+}
+
 TEST_F(RootSandbox, OrdinaryToolsWork) {
   const auto r =
       sh("cd /tmp && git init -q r && cd r && git config user.email a@b && git config user.name a && echo 'int "

@@ -23,6 +23,7 @@ std::int64_t milliseconds_since(std::chrono::steady_clock::time_point start) {
 // keeps everybody else out.
 Result<> make_owned_directory(const std::string& path, std::uint32_t range) {
   BULKHEAD_TRY(make_directory(path, 0755));
+  if (::chmod(path.c_str(), 0755) != 0) return errno_error("chmod", path);  // our umask is tight
   if (::lchown(path.c_str(), range + kInsideUserId, range + kInsideUserId) != 0) return errno_error("chown", path);
   return {};
 }
@@ -179,7 +180,7 @@ Result<> unmount_workspace(RunContext& run, const std::string& agent, const std:
 Async<> remove_workspace_directory(RunContext& run, std::string agent, std::string directory, std::uint32_t range) {
   for (const char* part : {"/upper", "/work", "/home"}) {
     const std::string path = directory + part;
-    if (!exists(path)) continue;
+    if (!exists(path) || ::rmdir(path.c_str()) == 0) continue;  // an empty one needs nobody of the range
     WorkerJob job = run.range_job(WorkerKind::copier, agent, range);
     job.mounts.push_back(bind_mount(path, std::string(worker_place::to), MountAccess::read_write));
     BULKHEAD_CO_TRY(
