@@ -1,6 +1,7 @@
 #include "supervisor/config/policy_files.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <optional>

@@ -93,7 +93,7 @@ class YamlReader : public YAML::EventHandler {
     const auto anchored = anchored_.find(anchor);
     if (anchored == anchored_.end()) refuse(position, "an alias stands inside what it names");
     begin(position, anchored->second.nodes);
-    finish(anchored->second.value, 0);
+    finish(anchored->second.value);
   }
 
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -175,7 +175,7 @@ class YamlReader : public YAML::EventHandler {
     if (wants_key()) return key(position, value, is_plain, text);
     begin(position);
     if (anchor != 0) anchored_[anchor] = {value, 1};
-    finish(std::move(value), 1);
+    finish(std::move(value));
   }
 
   void key(Position position, const json& value, bool is_plain, const std::string* text) {
@@ -197,11 +197,11 @@ class YamlReader : public YAML::EventHandler {
     Frame done = std::move(frames_.back());
     frames_.pop_back();
     if (done.anchor != 0) anchored_[done.anchor] = {done.value, nodes_ - done.nodes_before};
-    finish(std::move(done.value), 1);
+    finish(std::move(done.value));
   }
 
   // A whole value goes where it belongs.
-  void finish(json value, int) {
+  void finish(json value) {
     if (frames_.empty()) {
       document_.value = std::move(value);
       return;
