@@ -10,7 +10,7 @@
 #include "sandbox/base/result.h"
 #include "supervisor/core/journal/event.h"
 #include "supervisor/core/journal/journal.h"
-#include "supervisor/core/lifecycle/events.h"
+#include "supervisor/core/lifecycle/state.h"
 
 namespace bulkhead {
 
@@ -66,6 +66,7 @@ struct MergeReport {
 
 struct AgentReport {
   std::string name;
+  std::vector<std::string> needs;
   std::string state;  // "done", "failed", …, or what it is at: "running", "waiting"
   std::optional<AgentFinished> finished;
   std::string branch;
