@@ -1,0 +1,217 @@
+// The launcher as bulkheadd uses it: detached, with a named socket, workspaces and exit records that outlive a client.
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "sandbox/launch/uid_ranges.h"
+#include "sandbox/launch/user_namespace.h"
+#include "tests/support/sandbox_fixture.h"
+
+namespace bulkhead::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+class RootLauncher : public RootSandboxTest {
+ protected:
+  void start_launcher() override {
+    // An overlay's upper directory cannot stand on an overlay: a machine whose / is one names another place.
+    if (const char* scratch = ::getenv("BULKHEAD_TEST_SCRATCH")) {
+      std::string name = std::string(scratch) + "/bulkhead-test-XXXXXX";
+      ASSERT_NE(::mkdtemp(name.data()), nullptr);
+      ASSERT_TRUE(remove_tree(scratch_));
+      scratch_ = name;
+    }
+    state_ = scratch_ + "/state";
+    ASSERT_TRUE(make_directory(state_, 0700));
+    auto client = LauncherClient::start_detached(launcher_path(), state_, state_ + "/launcher.sock");
+    ASSERT_TRUE(client) << client.error().text();
+    client_ = std::make_unique<LauncherClient>(std::move(*client));
+  }
+  void TearDown() override {
+    if (client_) {
+      EXPECT_TRUE(client_->shutdown());
+      // The channel's end is the launcher's: after it nothing of it is left.
+      while (client_->poll_exits()) ::poll(nullptr, 0, 5);
+    }
+    for (const auto& root : list_cgroup_roots(host_.cgroups)) EXPECT_NE(root, cgroup_root_name(state_));
+    RootSandboxTest::TearDown();
+  }
+  void reconnect() {
+    client_.reset();
+    auto client = LauncherClient::connect(state_ + "/launcher.sock");
+    ASSERT_TRUE(client) << client.error().text();
+    client_ = std::make_unique<LauncherClient>(std::move(*client));
+  }
+  void make_owned(const std::string& path, std::uint32_t owner) {
+    ASSERT_TRUE(make_directory(path, 0755));
+    ASSERT_EQ(::chmod(path.c_str(), 0755), 0);
+    ASSERT_EQ(::lchown(path.c_str(), owner, owner), 0);
+  }
+  std::string state_;
+};
+
+TEST_F(RootLauncher, SandboxesOutliveAClientAndTheNextFindsThem) {
+  auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("run/agent/attempt-1"));
+  ASSERT_TRUE(client_->launch({.id = "run/agent/attempt-1", .plan = *plan, .extra_fds = {}}));
+  reconnect();
+  const auto live = client_->list().value();
+  ASSERT_EQ(live.size(), 1u);
+  EXPECT_EQ(live[0].id, "run/agent/attempt-1");
+  EXPECT_EQ(live[0].start_time, process_start_time(live[0].pid).value());
+  EXPECT_EQ(live[0].cgroup, "run/agent/attempt-1");
+  ASSERT_TRUE(client_->kill("run/agent/attempt-1", EndReason::killed_by_request));
+  EXPECT_EQ(client_->next_exit()->reason, EndReason::killed_by_request);
+}
+
+TEST_F(RootLauncher, AnExitNobodySawIsToldUntilItIsAcknowledged) {
+  auto plan = plan_for(spec_of(policy()), {"sh", "-c", "exit 5"}, placement("run/agent/attempt-1"));
+  ASSERT_TRUE(client_->launch({.id = "run/agent/attempt-1", .plan = *plan, .extra_fds = {}}));
+  ASSERT_TRUE(client_->next_exit());
+  const std::string file = state_ + "/exits/run~agent~attempt-1.json";
+  EXPECT_EQ(nlohmann::json::parse(read_file(file).value()).at("exit_code"), 5);
+  reconnect();
+  const auto again = client_->next_exit();
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->exit_code, 5);
+  EXPECT_EQ(client_->list().value().at(0).ended->exit_code, 5);
+  ASSERT_TRUE(client_->acknowledge("run/agent/attempt-1"));
+  EXPECT_FALSE(exists(file));
+  EXPECT_TRUE(client_->list().value().empty());
+}
+
+TEST_F(RootLauncher, AnIdTakenIsRefused) {
+  auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("a"));
+  ASSERT_TRUE(client_->launch({.id = "a", .plan = *plan, .extra_fds = {}}));
+  const auto again = client_->launch({.id = "a", .plan = *plan, .extra_fds = {}});
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().text(), "launch a: File exists");
+  const auto hostile = client_->launch({.id = "../a", .plan = *plan, .extra_fds = {}});
+  ASSERT_FALSE(hostile);
+  EXPECT_EQ(hostile.error().text(), "launch ../a: not a usable sandbox id");
+}
+
+TEST_F(RootLauncher, RangesAreSharedWithNobody) {
+  const auto first = client_->acquire_range().value();
+  const auto second = client_->acquire_range().value();
+  EXPECT_NE(first, second);
+  auto other = UidRanges::open("/run/bulkhead/uid-ranges.lock").value();
+  EXPECT_EQ(other.adopt(first).error().code, EAGAIN);
+  ASSERT_TRUE(client_->release_range(first));
+  EXPECT_TRUE(other.adopt(first));
+  EXPECT_FALSE(client_->adopt_range(first));
+  EXPECT_TRUE(other.release(first));
+  EXPECT_FALSE(client_->adopt_range(12345));
+}
+
+TEST_F(RootLauncher, AWorkspaceIsTheAgentsOwnAndTheLowerStaysWhole) {
+  const std::uint32_t base = range();
+  const std::uint32_t store = client_->acquire_range().value();
+  const std::string lower = scratch_ + "/lower";
+  make_owned(lower, store + 1000);
+  make_owned(lower + "/dir", store + 1000);
+  ASSERT_TRUE(write_file_atomic(lower + "/file", "from the base\n", 0644));
+  ASSERT_EQ(::lchown((lower + "/file").c_str(), store + 1000, store + 1000), 0);
+  const std::string place = scratch_ + "/attempt";
+  ASSERT_TRUE(make_directory(place, 0711));
+  ASSERT_EQ(::chmod(place.c_str(), 0711), 0);
+  make_owned(place + "/upper", base + 1000);
+  make_owned(place + "/work", base + 1000);
+  auto mounted = client_->mount_workspace({.name = "run/agent/1",
+                                           .lower = lower,
+                                           .lower_uid = store + 1000,
+                                           .range_base = base,
+                                           .upper = place + "/upper",
+                                           .work = place + "/work"});
+  ASSERT_TRUE(mounted) << mounted.error().text();
+  // Nothing of it shows in our own mount table.
+  EXPECT_THAT(read_file("/proc/self/mountinfo").value(), ::testing::Not(HasSubstr(state_ + "/mnt/")));
+
+  Placement where = placement("run/agent/attempt-1");
+  MountSpec mount;
+  mount.target = *SandboxPath::parse("/workspace");
+  mount.source = *mounted;
+  mount.access = MountAccess::read_write;
+  mount.origin = "test";
+  where.mounts.push_back(mount);
+  const auto r = run(spec_of(policy()),
+                     {"/bin/sh", "-c",
+                      "stat -c '%u %a' file dir . && cat file && echo mine >> file && rm -r dir && mkdir dir && touch "
+                      "dir/new && chmod 4755 file && git init -q g && echo ok"},
+                     where, "/workspace");
+  EXPECT_EQ(r.record.exit_code, 0) << r.err << r.record.detail;
+  EXPECT_THAT(r.out, HasSubstr("1000 644\n1000 755\n1000 755\nfrom the base\n"));
+  EXPECT_THAT(r.out, HasSubstr("ok\n"));
+  EXPECT_EQ(read_file(lower + "/file").value(), "from the base\n");
+  struct stat st{};
+  ASSERT_EQ(::stat((place + "/upper/file").c_str(), &st), 0);
+  EXPECT_EQ(st.st_uid, base + 1000);
+  // The same workspace serves a second sandbox of the agent; it goes when it is unmounted.
+  const auto second = run(
+      spec_of(policy()), {"cat", "/workspace/file"},
+      [&] {
+        auto w = where;
+        w.cgroup = "run/agent/attempt-2";
+        return w;
+      }(),
+      "/workspace");
+  EXPECT_EQ(second.out, "from the base\nmine\n");
+  EXPECT_EQ(client_
+                ->mount_workspace({.name = "run/agent/1",
+                                   .lower = lower,
+                                   .lower_uid = store + 1000,
+                                   .range_base = base,
+                                   .upper = place + "/upper",
+                                   .work = place + "/work"})
+                .error()
+                .code,
+            EEXIST);
+  ASSERT_TRUE(client_->unmount_workspace("run/agent/1"));
+  EXPECT_FALSE(client_->unmount_workspace("run/agent/1"));
+}
+
+TEST_F(RootLauncher, FrozenNothingMovesAndKilledItIsGone) {
+  auto plan = plan_for(spec_of(policy()), {"/bin/sh", "-c", "while :; do date +%N > /tmp/now; done"}, placement("f"));
+  ASSERT_TRUE(client_->launch({.id = "f", .plan = *plan, .extra_fds = {}}));
+  ASSERT_TRUE(client_->freeze("f"));
+  auto cgroup = Cgroup::open(host_.cgroups, cgroup_root_name(state_), "f").value();
+  const std::string events = host_.cgroups.v2_parent + "/" + cgroup_root_name(state_) + "/f/cgroup.events";
+  for (int i = 0; i < 400 && read_file(events)->find("frozen 1") == std::string::npos; ++i) ::poll(nullptr, 0, 5);
+  EXPECT_THAT(read_file(events).value(), HasSubstr("frozen 1"));
+  const auto used = cgroup.usage().cpu_us;
+  ::poll(nullptr, 0, 50);
+  EXPECT_EQ(cgroup.usage().cpu_us, used);
+  ASSERT_TRUE(client_->thaw("f"));
+  ASSERT_TRUE(client_->freeze("f"));
+  ASSERT_TRUE(client_->kill("f", EndReason::idle));
+  EXPECT_EQ(client_->next_exit()->reason, EndReason::idle);
+}
+
+TEST_F(RootLauncher, ManyAtOnceEndTogether) {
+  for (int i = 0; i < 60; ++i) {
+    auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("many/" + std::to_string(i)));
+    auto live = client_->launch({.id = "many/" + std::to_string(i), .plan = *plan, .extra_fds = {}});
+    ASSERT_TRUE(live) << live.error().text();
+  }
+  EXPECT_EQ(client_->list()->size(), 60u);
+}
+
+TEST_F(RootLauncher, ASecondOneCannotListenAtTheSameSocket) {
+  const auto second = LauncherClient::start_detached(launcher_path(), state_, state_ + "/launcher.sock");
+  ASSERT_FALSE(second);
+  EXPECT_THAT(second.error().text(), HasSubstr("Address already in use"));
+}
+
+class RootPrivateLauncher : public RootSandboxTest {};
+
+TEST_F(RootPrivateLauncher, EndsWithItsClientAndTakesEverythingWithIt) {
+  auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("p"));
+  const auto live = client_->launch({.id = "p", .plan = *plan, .extra_fds = {}});
+  ASSERT_TRUE(live);
+  client_.reset();
+  EXPECT_TRUE(cgroup_free());
+  EXPECT_NE(::kill(live->pid, 0), 0);
+}
+
+}  // namespace
+}  // namespace bulkhead::test

@@ -1,0 +1,208 @@
+// Policy and host in, operations out: no root, no kernel.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "sandbox/plan/plan.h"
+#include "sandbox/sys/files.h"
+
+namespace bulkhead {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+json read_json(const std::string& name) {
+  return json::parse(read_file(std::string(BULKHEAD_SOURCE_DIR) + "/" + name).value());
+}
+
+SandboxSpec spec_of(json policy) {
+  return SandboxSpec::from_policy(apply_defaults(std::move(policy)),
+                                  {{"default", read_json("policies/seccomp/default.json")}})
+      .value();
+}
+
+HostFacts fixed_host() {
+  HostFacts host;
+  host.kernel = "6.1.0";
+  host.cgroups = {.mode = CgroupMode::v2, .v2_parent = "/sys/fs/cgroup", .v1 = {}, .reason = {}};
+  host.device_nodes = {"null", "zero", "full", "random", "urandom", "tty"};
+  return host;
+}
+
+Placement fixed_place() {
+  Placement place;
+  place.cgroup = "run/agent/attempt-1";
+  place.range_base = 0x70010000;
+  return place;
+}
+
+LaunchPlan plan_of(const json& policy, const Placement& place = fixed_place()) {
+  const SandboxSpec spec = spec_of(policy);
+  const CommandSpec command{
+      .argv = {"true"}, .environment = compose_environment(spec, {}, {}), .directory = *SandboxPath::parse("/tmp")};
+  auto plan = compile_plan(spec, command, place, fixed_host());
+  EXPECT_TRUE(plan) << plan.error().text();
+  return *plan;
+}
+
+std::size_t index_of(const LaunchPlan& plan, Step step, const std::string& target = {}) {
+  for (std::size_t i = 0; i < plan.operations.size(); ++i)
+    if (plan.operations[i].step == step && (target.empty() || plan.operations[i].target == target)) return i;
+  return plan.operations.size();
+}
+
+TEST(Plan, StepsOfTheProcessComeInTheOnlyOrderThatHolds) {
+  const LaunchPlan plan = plan_of({{"version", 1}});
+  const std::vector<std::size_t> order{index_of(plan, Step::create_cgroup),
+                                       index_of(plan, Step::user_namespace),
+                                       index_of(plan, Step::new_namespaces),
+                                       index_of(plan, Step::cgroup_namespace),
+                                       index_of(plan, Step::root_tmpfs),
+                                       index_of(plan, Step::tmpfs, "/dev"),
+                                       index_of(plan, Step::bind, "/dev/null"),
+                                       index_of(plan, Step::proc),
+                                       index_of(plan, Step::mask),
+                                       index_of(plan, Step::seal_root),
+                                       index_of(plan, Step::pivot),
+                                       index_of(plan, Step::working_directory),
+                                       index_of(plan, Step::rlimit),
+                                       index_of(plan, Step::enter_user_namespace),
+                                       index_of(plan, Step::bounding_set),
+                                       index_of(plan, Step::identity),
+                                       index_of(plan, Step::capabilities),
+                                       index_of(plan, Step::no_new_privs),
+                                       index_of(plan, Step::seccomp),
+                                       index_of(plan, Step::exec_init)};
+  EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+  EXPECT_LT(order.back(), plan.operations.size());
+  EXPECT_EQ(plan.operations.back().step, Step::exec_init);
+}
+
+TEST(Plan, EqualInputsGiveEqualPlans) {
+  EXPECT_EQ(plan_of({{"version", 1}}).operations, plan_of({{"version", 1}}).operations);
+}
+
+TEST(Plan, EveryOperationKnowsWhoAskedForIt) {
+  const LaunchPlan plan =
+      plan_of({{"version", 1}, {"limits", {{"memory", "64Mi"}}}, {"mounts", {{"/data", {{"tmpfs", "1Mi"}}}}}});
+  for (const Operation& op : plan.operations) EXPECT_FALSE(op.origin.empty()) << name(op.step) << " " << op.target;
+  EXPECT_EQ(plan.operations[index_of(plan, Step::limit_cgroup, "memory")].origin, "/limits/memory");
+  EXPECT_EQ(plan.operations[index_of(plan, Step::limit_cgroup, "memory")].number, 64u << 20);
+  EXPECT_EQ(plan.operations[index_of(plan, Step::hostname)].origin, "/hostname");
+  EXPECT_EQ(plan.operations[index_of(plan, Step::pivot)].origin, "built-in");
+  EXPECT_EQ(plan.operations[index_of(plan, Step::tmpfs, "/data")].origin, "/mounts/~1data");
+}
+
+TEST(Plan, ParentsComeBeforeWhatStandsInThem) {
+  Placement place = fixed_place();
+  for (const char* target : {"/a/b/c", "/a", "/a/b"}) {
+    MountSpec mount;
+    mount.target = *SandboxPath::parse(target);
+    mount.source = "/srv";
+    mount.origin = "test";
+    place.mounts.push_back(mount);
+  }
+  const LaunchPlan plan = plan_of({{"version", 1}}, place);
+  EXPECT_LT(index_of(plan, Step::bind, "/a"), index_of(plan, Step::bind, "/a/b"));
+  EXPECT_LT(index_of(plan, Step::bind, "/a/b"), index_of(plan, Step::bind, "/a/b/c"));
+}
+
+TEST(Plan, OursReplacesThePolicysMountOfTheSamePlace) {
+  Placement place = fixed_place();
+  MountSpec home;
+  home.target = *SandboxPath::parse("/home/agent");
+  home.source = "/state/home";
+  home.access = MountAccess::read_write;
+  home.origin = "supervisor";
+  place.mounts.push_back(home);
+  const LaunchPlan plan = plan_of({{"version", 1}}, place);
+  EXPECT_EQ(index_of(plan, Step::tmpfs, "/home/agent"), plan.operations.size());
+  EXPECT_EQ(plan.operations[index_of(plan, Step::bind, "/home/agent")].text, "/state/home");
+}
+
+TEST(Plan, OwnFilesGiveWayToAMountedDirectory) {
+  Placement place = fixed_place();
+  MountSpec etc;
+  etc.target = *SandboxPath::parse("/etc");
+  etc.source = "/etc";
+  etc.origin = "test";
+  place.mounts.push_back(etc);
+  const LaunchPlan plan = plan_of({{"version", 1}}, place);
+  EXPECT_EQ(index_of(plan, Step::file, "/etc/passwd"), plan.operations.size());
+}
+
+TEST(Plan, RefusesWhatTheHostCannotDo) {
+  const SandboxSpec spec = spec_of({{"version", 1}});
+  const CommandSpec command{.argv = {"true"}, .environment = {}, .directory = {}};
+  HostFacts host = fixed_host();
+  host.cgroups = {.mode = CgroupMode::none, .v2_parent = {}, .v1 = {}, .reason = "no cgroup2 file system is mounted"};
+  EXPECT_EQ(compile_plan(spec, command, fixed_place(), host).error().text(),
+            "plan cgroups: no cgroup2 file system is mounted");
+  host = fixed_host();
+  host.device_nodes = {"null"};
+  EXPECT_THAT(compile_plan(spec, command, fixed_place(), host).error().text(), HasSubstr("this host has no /dev/"));
+  EXPECT_EQ(compile_plan(spec, {}, fixed_place(), fixed_host()).error().text(), "plan command: is empty");
+}
+
+TEST(Plan, AHostIdentityNeedsItsWord) {
+  Placement place = fixed_place();
+  place.use_host_identity = true;
+  place.host_uid = 1000;
+  const auto refused = compile_plan(spec_of({{"version", 1}}), {.argv = {"true"}, .environment = {}, .directory = {}},
+                                    place, fixed_host());
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().text(),
+            "plan /allow: running as a host user needs the word 'host-identity' in the policy's allow list");
+  const LaunchPlan plan = plan_of({{"version", 1}, {"allow", {"host-identity"}}}, place);
+  EXPECT_EQ(index_of(plan, Step::user_namespace), plan.operations.size());
+  EXPECT_EQ(index_of(plan, Step::enter_user_namespace), plan.operations.size());
+  EXPECT_EQ(plan.operations[index_of(plan, Step::identity)].number, 1000u);
+}
+
+TEST(Plan, TravelsWhole) {
+  LaunchPlan plan = plan_of({{"version", 1}});
+  const LaunchPlan back = decode(encode(plan)).value();
+  EXPECT_EQ(back.operations, plan.operations);
+  EXPECT_EQ(back.command.argv, plan.command.argv);
+  EXPECT_EQ(back.command.environment, plan.command.environment);
+  ASSERT_EQ(back.seccomp.size(), plan.seccomp.size());
+  EXPECT_EQ(std::memcmp(back.seccomp.data(), plan.seccomp.data(), plan.seccomp.size() * sizeof(sock_filter)), 0);
+  EXPECT_EQ(back.terminal_guard.size(), plan.terminal_guard.size());
+}
+
+TEST(Plan, WhatIsNoPlanIsRefused) {
+  EXPECT_FALSE(decode("not a plan"));
+  EXPECT_FALSE(decode(""));
+  std::string bytes = encode(plan_of({{"version", 1}}));
+  for (std::size_t at = 0; at < bytes.size(); at += 97) {
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x5a);
+    (void)decode(damaged);  // an error or another plan, never a crash
+  }
+}
+
+TEST(Plan, ReadsAsOneOperationALineWithItsOrigin) {
+  const std::string text = render(plan_of({{"version", 1}, {"limits", {{"memory", "64Mi"}}}}));
+  EXPECT_THAT(text, HasSubstr("limit_cgroup memory 64Mi"));
+  EXPECT_THAT(text, HasSubstr("# /limits/memory\n"));
+  EXPECT_THAT(text, HasSubstr("bind /usr from /usr [read-only"));
+  EXPECT_THAT(text, HasSubstr("capabilities none"));
+}
+
+TEST(Environment, PassesOnlyWhatIsNamedAndSetsTheRest) {
+  const SandboxSpec spec =
+      spec_of({{"version", 1}, {"environment", {{"pass", {"LANG", "LC_*"}}, {"set", {{"A", "policy"}}}}}});
+  const auto environment =
+      compose_environment(spec, {{"LANG", "C"}, {"LC_ALL", "C"}, {"SECRET", "x"}, {"LCX", "y"}}, {{"A", "task"}});
+  EXPECT_EQ(environment.at("LANG"), "C");
+  EXPECT_EQ(environment.at("LC_ALL"), "C");
+  EXPECT_FALSE(environment.contains("SECRET"));
+  EXPECT_FALSE(environment.contains("LCX"));
+  EXPECT_EQ(environment.at("A"), "task");
+}
+
+}  // namespace
+}  // namespace bulkhead
