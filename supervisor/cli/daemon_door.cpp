@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -11,6 +12,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <optional>
 #include <utility>
 
 #include "sandbox/base/text.h"
@@ -22,6 +24,7 @@ namespace {
 
 constexpr int kReadyFd = 3;              // in the daemon
 constexpr int kStartTimeoutMs = 60'000;  // it may have to adopt what an earlier one left
+constexpr int kLeaveTimeoutMs = 10'000;  // the cgroups of many agents take their time
 
 std::string last_line(const std::string& path) {
   const auto text = read_file(path, std::size_t{64} << 20);
@@ -50,7 +53,7 @@ std::string last_line(const std::string& path) {
   ::_exit(127);
 }
 
-Outcome<> start_daemon(const StatePaths& state, const std::string& program) {
+Outcome<pid_t> start_daemon(const StatePaths& state, const std::string& program) {
   const std::string log_path = state.root() + "/bulkheadd.log";
   if (::access(program.c_str(), X_OK) != 0) return failure(ExitCode::fault, errno_error("start", program).error());
   auto log = or_exit(ExitCode::bad_input, open_file(log_path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600));
@@ -94,16 +97,23 @@ Outcome<> start_daemon(const StatePaths& state, const std::string& program) {
   }
   auto reply = decode_reply(std::string_view(line).substr(0, line.find('\n')));
   if (!reply) return failure(ExitCode::fault, reply.error());
-  if (const auto* error = std::get_if<ErrorReply>(&*reply))
+  if (const auto* error = std::get_if<ErrorReply>(&*reply)) {
+    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
     return std::unexpected(
         Failure{.error = {.operation = "start bulkheadd", .detail = error->text, .hint = error->hint},
                 .code = error->exit_code});
-  return {};
+  }
+  return pid;
 }
 
 bool nobody_serves(const Error& error) { return error.code == ENOENT || error.code == ECONNREFUSED; }
 
-Outcome<ControlClient> connect_or_start(const StatePaths& state, const std::string& program, WhenNoDaemon when) {
+struct Connected {
+  ControlClient client;
+  std::optional<pid_t> daemon;  // our child, where we started it
+};
+
+Outcome<Connected> connect_or_start(const StatePaths& state, const std::string& program, WhenNoDaemon when) {
   if (when == WhenNoDaemon::start_one)
     if (auto ready = or_exit(ExitCode::bad_input, prepare_state_directory(state.root())); !ready)
       return std::unexpected(ready.error());
@@ -114,38 +124,61 @@ Outcome<ControlClient> connect_or_start(const StatePaths& state, const std::stri
     while (::flock(directory->get(), LOCK_EX) != 0)
       if (errno != EINTR) return failure(ExitCode::fault, errno_error("lock", state.root()).error());
   auto client = ControlClient::connect(state.control_socket());
-  if (client) return *std::move(client);
+  if (client) return Connected{.client = *std::move(client), .daemon = std::nullopt};
   if (!nobody_serves(client.error())) return failure(ExitCode::fault, client.error());
   if (when == WhenNoDaemon::refuse)
     return failure(ExitCode::bad_input, {.operation = "connect to bulkheadd",
                                          .object = state.root(),
                                          .detail = "nothing runs there",
                                          .hint = "look what ran: sudo bulkhead ps"});
-  if (auto started = start_daemon(state, program); !started) return std::unexpected(started.error());
-  return or_exit(ExitCode::fault, ControlClient::connect(state.control_socket()));
+  auto started = start_daemon(state, program);
+  if (!started) return std::unexpected(started.error());
+  client = ControlClient::connect(state.control_socket());
+  if (!client) return failure(ExitCode::fault, client.error());
+  return Connected{.client = *std::move(client), .daemon = *started};
+}
+
+// A daemon that has no run left is on its way out, and its exit is ours to collect: then nothing of the run is left
+// when bulkhead itself ends. One that serves others is not waited for.
+void see_daemon_off(const StatePaths& state, pid_t daemon) {
+  if (auto client = ControlClient::connect(state.control_socket()); client && client->send(StatusRequest{}))
+    if (auto reply = client->receive(); reply)
+      if (const auto* status = std::get_if<StatusReply>(&*reply); status != nullptr && !status->runs.empty()) return;
+  const Fd exit(::pidfd_open(daemon, 0));
+  pollfd ended{.fd = exit.get(), .events = POLLIN, .revents = 0};
+  if (exit.valid() && ::poll(&ended, 1, kLeaveTimeoutMs) > 0) ::waitpid(daemon, nullptr, 0);
+}
+
+bool read_byte(int socket) {
+  char byte = 0;
+  ssize_t n = 0;
+  do n = ::read(socket, &byte, 1);
+  while (n < 0 && errno == EINTR);
+  return n == 1;
 }
 
 [[noreturn]] void serve(int socket, const StatePaths& state, const std::string& program, WhenNoDaemon when) {
   // Ctrl-C is for the process that talks to the person; this one ends when that one does.
   ::signal(SIGINT, SIG_IGN);
-  char go = 0;
-  ssize_t n = 0;
-  do n = ::read(socket, &go, 1);
-  while (n < 0 && errno == EINTR);
-  if (n != 1) ::_exit(0);
-  auto client = connect_or_start(state, program, when);
-  Reply reply = ReadyReply{};
-  std::array<int, 1> descriptor{-1};
-  std::span<const int> passed;
-  if (client) {
-    descriptor[0] = client->socket().get();
-    passed = descriptor;
-  } else {
-    const Failure& why = client.error();
-    reply = error_reply(why.error, why.code);
-  }
-  const auto line = encode(reply);
-  if (!line || !send_some(socket, *line, passed, 0)) ::_exit(1);
+  if (!read_byte(socket)) ::_exit(0);
+  std::optional<pid_t> daemon;
+  {
+    auto connected = connect_or_start(state, program, when);
+    Reply reply = ReadyReply{};
+    std::array<int, 1> descriptor{-1};
+    std::span<const int> passed;
+    if (connected) {
+      descriptor[0] = connected->client.socket().get();
+      passed = descriptor;
+      daemon = connected->daemon;
+    } else {
+      const Failure& why = connected.error();
+      reply = error_reply(why.error, why.code);
+    }
+    const auto line = encode(reply);
+    if (!line || !send_some(socket, *line, passed, 0)) ::_exit(1);
+  }  // our own copy of the connection is closed: the daemon is to see when the client's is
+  if (read_byte(socket) && daemon) see_daemon_off(state, *daemon);
   ::_exit(0);
 }
 
@@ -197,12 +230,15 @@ Outcome<ControlClient> DaemonDoor::connect() {
     return std::unexpected(Failure{.error = {.operation = error->text, .hint = error->hint}, .code = error->exit_code});
   if (descriptors.size() != 1)
     return failure(ExitCode::fault, {.operation = "connect to bulkheadd", .detail = "the helper sent no connection"});
+  connected_ = true;
   return ControlClient::over(std::move(descriptors.front()));
 }
 
 DaemonDoor::~DaemonDoor() {
   if (!socket_.valid()) return;  // moved from
-  socket_.reset();
+  // Only a helper that has connected waits for this byte; to another the end of the stream says the same.
+  if (connected_) static_cast<void>(::send(socket_.get(), "b", 1, MSG_NOSIGNAL));
+  ::shutdown(socket_.get(), SHUT_WR);
   while (::waitpid(helper_, nullptr, 0) < 0 && errno == EINTR) {
   }
 }

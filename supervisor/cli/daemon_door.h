@@ -2,8 +2,8 @@
 //
 // Only root may connect or start one, and nothing may be started before the input is known to be right, which is read
 // as the invoking user. So open() forks a helper that stays root and waits; the caller drops to the user, reads,
-// checks, and then asks the helper for a connected socket. The helper reads one byte from us and nothing else, and ends
-// with us.
+// checks, and then asks the helper for a connected socket. The helper reads two bytes from us and nothing else ("go",
+// "done with it"), and ends with us.
 #pragma once
 
 #include <string>
@@ -26,12 +26,14 @@ class DaemonDoor {
 
   DaemonDoor(DaemonDoor&&) noexcept = default;
   DaemonDoor& operator=(DaemonDoor&&) = delete;
-  ~DaemonDoor();  // waits for the helper
+  // Waits for the helper, and that for a daemon it started which has no run left. Close the connection before.
+  ~DaemonDoor();
 
  private:
   DaemonDoor(Fd socket, pid_t helper) : socket_(std::move(socket)), helper_(helper) {}
   Fd socket_;
   pid_t helper_;
+  bool connected_ = false;
 };
 
 // Makes the state directory (0700, root's) where it is missing; refuses one that is not root's alone.

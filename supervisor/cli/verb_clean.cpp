@@ -137,7 +137,10 @@ Outcome<int> clean_verb(const Context& context, const CleanOptions& options) {
   for (const std::string& run : state->interrupted) state->survivors.kept_runs.insert(run);
   auto leftovers = find_leftovers(context.state, host->cgroups, state->survivors);
   std::ranges::move(remove_leftovers(host->cgroups, leftovers), std::back_inserter(problems));
-  for (const Leftover& leftover : leftovers) out_line("removed " + text(leftover));
+  for (const Leftover& leftover : leftovers) {
+    const bool alive = leftover.kind == LeftoverKind::launcher || leftover.kind == LeftoverKind::processes;
+    out_line((alive ? "ended " : "removed ") + text(leftover));
+  }
   if (problems.empty()) {
     out_line("nothing left behind");
     return 0;
