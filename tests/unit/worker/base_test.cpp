@@ -8,13 +8,14 @@ using testing::HasSubstr;
 using Base = AgentTest;
 
 TEST_F(Base, OrdinaryGitWorksAndRereadsNothing) {
+  // diff-files takes the index at its word: it lists whatever git would have to read again. First, since status would
+  // refresh it.
+  EXPECT_EQ(sh("ws", "git diff-files"), "");
   EXPECT_EQ(sh("ws", "git status --porcelain"), "");
   EXPECT_EQ(sh("ws", "git rev-parse HEAD"), base);
   EXPECT_EQ(sh("ws", "git symbolic-ref HEAD"), "refs/heads/" + branch);
   EXPECT_EQ(sh("ws", "git log --format=%s"), "two\none");
   EXPECT_EQ(sh("ws", "readlink link; stat -c %a run.sh"), "d/f1\n755");
-  // diff-files takes the index at its word: it lists whatever git would have to read again.
-  EXPECT_EQ(sh("ws", "git diff-files"), "");
   EXPECT_EQ(sh("ws", "git fsck --no-dangling 2>&1"), "");
 }
 

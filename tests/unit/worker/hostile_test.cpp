@@ -134,8 +134,9 @@ TEST_F(Hostile, ANestedRepositoryRunsNothingEither) {
   sh("ws",
      "cd module; git config core.fsmonitor '" + evil_command() + "'; git config filter.e.clean '" + evil_command() +
          "'; echo '* filter=e' > .git/info/attributes; echo 2 > f; git -c core.fsmonitor=false commit -qam 2 || true");
-  sh(".", "rm -f ran");
-  sh("ws", "echo 3 > module/f");
+  sh("ws", "echo 3 > module/f; git status --porcelain");
+  ASSERT_TRUE(exists("ran")) << "git asked carelessly runs it";
+  sh(".", "rm ran");
   const auto finished = finish();
   ASSERT_TRUE(finished) << error_of(finished);
   EXPECT_FALSE(exists("ran"));
@@ -180,6 +181,56 @@ TEST_F(Hostile, CommitGraphsMidxAndPackLeftoversAreNotBelieved) {
   const auto facts = export_to("out.pack");
   ASSERT_TRUE(facts) << error_of(facts);
   EXPECT_EQ(facts->commits, 1U);
+}
+
+// gitformat-commit-graph(5): header "CGPH", version, hash version, number of chunks, of base graphs; a table of chunks
+// (id, offset); fan-out OIDF, sorted ids OIDL, commit data CDAT (tree, first parent's position, second's, generation
+// and time). Nothing but its own checksum, which git does not verify when it reads, speaks for it.
+TEST_F(Hostile, AForgedCommitGraphMakesNoAncestor) {
+  sh("ws",
+     "git checkout -q --orphan fresh; git commit -qm fresh; git commit -q --allow-empty -m child; git -c "
+     "commitGraph.generationVersion=1 commit-graph write "
+     "--reachable 2>/dev/null;"
+     "chmod u+w .git/objects/info/commit-graph");
+  // Git reads the commits it is asked for themselves, and their ancestors from the graph.
+  const ObjectId orphan = sh("ws", "git rev-parse HEAD~1");
+  ASSERT_EQ(status_of("ws", "git merge-base --is-ancestor " + base + " HEAD"), 1);
+
+  std::string graph = read("ws/.git/objects/info/commit-graph");
+  const auto number = [&](std::size_t at, std::size_t bytes) {
+    std::size_t value = 0;
+    for (std::size_t i = 0; i < bytes; ++i) value = value << 8 | static_cast<unsigned char>(graph.at(at + i));
+    return value;
+  };
+  const auto chunk = [&](std::string_view id) {
+    for (std::size_t at = 8; at < 8 + 12 * 8; at += 12) {
+      if (graph.compare(at, 4, id) == 0) return number(at + 4, 8);
+    }
+    return std::string::npos;
+  };
+  const std::size_t commits = number(chunk("OIDF") + 255 * 4, 4);
+  const auto position = [&](const ObjectId& id) {
+    const std::string raw = tree_entry("", "", id).substr(2);
+    for (std::size_t i = 0; i < commits; ++i) {
+      if (graph.compare(chunk("OIDL") + i * 20, 20, raw) == 0) return i;
+    }
+    return commits;
+  };
+  ASSERT_LT(position(orphan), commits);
+  ASSERT_LT(position(base), commits);
+  const std::size_t data = chunk("CDAT") + position(orphan) * 36;
+  graph.replace(data + 20, 4, std::string{0, 0, 0, static_cast<char>(position(base))});
+  for (const ObjectId& id : {orphan, sh("ws", "git rev-parse HEAD")}) {  // generations above the base's
+    graph[chunk("CDAT") + position(id) * 36 + 28 + 3] = static_cast<char>((id == orphan ? 9 : 10) << 2);
+  }
+  write("ws/.git/objects/info/commit-graph", graph);
+  ASSERT_EQ(status_of("ws", "git -c commitGraph.generationVersion=1 merge-base --is-ancestor " + base + " HEAD"), 0)
+      << "git that trusts the graph believes it";
+
+  const auto facts = head();
+  ASSERT_TRUE(facts) << error_of(facts);
+  EXPECT_FALSE(facts->descends);
+  EXPECT_FALSE(export_to("out.pack")->descends);
 }
 
 TEST_F(Hostile, BrokenAndMissingObjectsAreRefused) {
