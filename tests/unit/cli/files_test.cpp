@@ -129,8 +129,10 @@ TEST_F(RunInput, MistakesHaveTheirPlace) {
   EXPECT_THAT(
       refused("version: 1\ntasks:\n  a:\n    command: x\n    policy: defautl\n"),
       MatchesRegex("ROOT/p/w.yaml:5:[0-9]+: /tasks/a/policy: find policy 'defautl': no such policy .*'default'.*"));
-  EXPECT_THAT(refused("version: 1\ntasks:\n  a: {command: x, inputs: {/in: none.txt}}\n"),
-              MatchesRegex("ROOT/p/w.yaml:3:[0-9]+: /tasks/a/inputs/~1in: input 'ROOT/p/none.txt': No such file or directory .*"));
+  EXPECT_THAT(
+      refused("version: 1\ntasks:\n  a: {command: x, inputs: {/in: none.txt}}\n"),
+      MatchesRegex(
+          "ROOT/p/w.yaml:3:[0-9]+: /tasks/a/inputs/~1in: input 'ROOT/p/none.txt': No such file or directory .*"));
   EXPECT_THAT(refused("version: 1\ntasks:\n  a: {command: x, limits: {memory: lots}}\n"),
               MatchesRegex("ROOT/p/w.yaml:3:[0-9]+: /tasks/a/limits/memory: .*"));
   EXPECT_THAT(refused("version: 1\nrepository: ../none\ntasks: {a: {command: x}}\n"),

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
+
 namespace bulkhead {
 namespace {
 
@@ -132,6 +134,20 @@ TEST(Options, EveryVerbHasHelpWithAnExample) {
     EXPECT_EQ(line.error().code, 0) << line.error().text;
     EXPECT_NE(line.error().text.find("Example"), std::string::npos) << name;
     EXPECT_NE(line.error().text.find(name), std::string::npos) << name;
+  }
+}
+
+TEST(Completion, IsBashAndKnowsEveryVerb) {
+  const std::string script = bash_completion();
+  std::FILE* bash = ::popen("bash -n", "w");
+  ASSERT_NE(bash, nullptr);
+  std::fputs(script.c_str(), bash);
+  EXPECT_EQ(::pclose(bash), 0);
+  for (const char* verb : {"run", "sandbox", "policy", "config", "diff", "log", "apply", "shell", "journal", "ps",
+                           "kill", "clean", "doctor", "version", "completion"}) {
+    EXPECT_NE(script.find(verb), std::string::npos) << verb;
+    Words words{verb, "--help"};
+    EXPECT_EQ(parse(words).error().code, 0) << verb;
   }
 }
 
