@@ -4,9 +4,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -144,7 +144,7 @@ void see_daemon_off(const StatePaths& state, pid_t daemon) {
   if (auto client = ControlClient::connect(state.control_socket()); client && client->send(StatusRequest{}))
     if (auto reply = client->receive(); reply)
       if (const auto* status = std::get_if<StatusReply>(&*reply); status != nullptr && !status->runs.empty()) return;
-  const Fd exit(::pidfd_open(daemon, 0));
+  const Fd exit(static_cast<int>(::syscall(SYS_pidfd_open, daemon, 0)));  // glibc 2.36 declares pidfd_open for C only
   pollfd ended{.fd = exit.get(), .events = POLLIN, .revents = 0};
   if (exit.valid() && ::poll(&ended, 1, kLeaveTimeoutMs) > 0) ::waitpid(daemon, nullptr, 0);
 }

@@ -54,11 +54,10 @@ class Follower {
   }
 
   Outcome<int> finish(Ended ended) {
-    if (!ended) {
-      if (!events_.empty()) show_report();
-      return std::unexpected(ended.error());
-    }
-    if (auto shown = show_report(); !shown) return std::unexpected(shown.error());
+    // How the run ended stands, whether or not it can be told in full.
+    if (!events_.empty())
+      if (auto shown = show_report(); !shown) complain(shown.error());
+    if (!ended) return std::unexpected(ended.error());
     return **ended;
   }
 
