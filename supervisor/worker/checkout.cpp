@@ -47,6 +47,7 @@ Git checkout_git(const std::string& directory) {
       .config("core.checkStat", "minimal")
       .config("core.trustctime", "false")
       .config("core.commitGraph", "false")
+      .config("core.fsync", "none")      // a workspace is made again; a base is synced as a whole
       .config("checkout.workers", "0");  // one for each CPU
 }
 

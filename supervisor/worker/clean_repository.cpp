@@ -1,6 +1,7 @@
 #include "supervisor/worker/clean_repository.h"
 
 #include "sandbox/sys/files.h"
+#include "supervisor/worker/replace_file.h"
 
 namespace bulkhead {
 
@@ -40,11 +41,12 @@ Result<CleanRepository> CleanRepository::make(const CleanOptions& options) {
   for (const char* directory : {"", "/objects", "/objects/info", "/objects/pack", "/refs", "/refs/heads"}) {
     BULKHEAD_TRY(make_directory(path + directory, 0700));
   }
-  BULKHEAD_TRY(write_file_atomic(path + "/HEAD", "ref: refs/heads/none\n"));
-  BULKHEAD_TRY(write_file_atomic(path + "/config", git_configuration(options.object_format, true)));
-  if (!options.shallow.empty()) BULKHEAD_TRY(write_file_atomic(path + "/shallow", options.shallow));
+  BULKHEAD_TRY(replace_file(path + "/HEAD", "ref: refs/heads/none\n"));
+  BULKHEAD_TRY(replace_file(path + "/config", git_configuration(options.object_format, true)));
+  if (!options.shallow.empty()) BULKHEAD_TRY(replace_file(path + "/shallow", options.shallow));
 
   Git git = Git().git_dir(path).in("/");
+  if (options.write_objects.empty()) git = git.config("core.fsync", "none");  // it goes with the scratch directory
   if (!options.write_objects.empty()) git = git.with("GIT_OBJECT_DIRECTORY", options.write_objects);
   if (!options.borrow.empty()) git = git.with("GIT_ALTERNATE_OBJECT_DIRECTORIES", alternates_variable(options.borrow));
   if (options.trust == Trust::agent) {

@@ -8,6 +8,7 @@
 
 #include "sandbox/base/units.h"
 #include "sandbox/sys/files.h"
+#include "supervisor/worker/replace_file.h"
 #include "supervisor/worker/streams.h"
 #include "supervisor/worker/subcommands.h"
 #include "supervisor/worker/workspace_reader.h"
@@ -111,7 +112,7 @@ Result<FinishFacts> finish(const FinishRequest& request) {
   // The base's index knows which files are still the base's: only what the agent changed is read.
   const std::string index = reader.clean().scratch_file("index");
   BULKHEAD_ASSIGN(const std::string base_index, read_file(request.base_tree + "/.git/index", std::size_t{1} << 30));
-  BULKHEAD_TRY(write_file_atomic(index, base_index));
+  BULKHEAD_TRY(replace_file(index, base_index));
   const Git git = reader.git()
                       .with("GIT_WORK_TREE", request.workspace)
                       .with("GIT_INDEX_FILE", index)

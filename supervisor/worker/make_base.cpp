@@ -1,6 +1,7 @@
 // Makes the lower directory that every workspace at one base commit shares.
 #include <fcntl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -10,6 +11,7 @@
 #include "supervisor/core/workspaces/state_paths.h"
 #include "supervisor/worker/checkout.h"
 #include "supervisor/worker/clean_repository.h"
+#include "supervisor/worker/replace_file.h"
 #include "supervisor/worker/streams.h"
 #include "supervisor/worker/subcommands.h"
 
@@ -33,17 +35,17 @@ Result<> make_git_dir(const MakeBaseRequest& request) {
     BULKHEAD_TRY(make_directory(git_dir + directory, 0755));
   }
   // The [core] section is open at the end of git_configuration() for sha1 only, so it is opened again.
-  BULKHEAD_TRY(write_file_atomic(
+  BULKHEAD_TRY(replace_file(
       git_dir + "/config",
       git_configuration(request.object_format, false, "[core]\n") + std::string(workspace_configuration), 0644));
-  BULKHEAD_TRY(write_file_atomic(git_dir + "/HEAD", request.base + "\n", 0644));
+  BULKHEAD_TRY(replace_file(git_dir + "/HEAD", request.base + "\n", 0644));
   if (request.shallow.empty()) return {};
   BULKHEAD_ASSIGN(const Fd shallow, open_input(request.shallow));
   BULKHEAD_ASSIGN(const std::string boundary, read_fd(shallow.get()));
   for (const std::string& id : split(boundary, '\n')) {
     if (!id.empty() && !is_object_id(id)) return fail("read", "shallow boundary", "not a list of object ids");
   }
-  return boundary.empty() ? Result<>() : write_file_atomic(git_dir + "/shallow", boundary, 0644);
+  return boundary.empty() ? Result<>() : replace_file(git_dir + "/shallow", boundary, 0644);
 }
 
 // The commit's own time where it is a past one: the same for every base of it, and long before any change.
@@ -80,6 +82,9 @@ Result<MakeBaseFacts> make_base(const MakeBaseRequest& request) {
   BULKHEAD_TRY(git.must("refresh index of", request.tree, {"update-index", "-q", "--refresh"}));
 
   BULKHEAD_ASSIGN(const std::string counted, git.must("count objects of", request.tree, {"count-objects", "-v"}));
+  // Once for all of its files: it is used by every later run, so it must not be half there after a power cut.
+  BULKHEAD_ASSIGN(const Fd tree, open_file(request.tree, O_RDONLY | O_DIRECTORY));
+  if (::syncfs(tree.get()) != 0) return errno_error("sync", request.tree);
   const auto at = counted.find("in-pack: ");
   if (at != std::string::npos) std::from_chars(counted.data() + at + 9, counted.data() + counted.size(), facts.objects);
   return facts;

@@ -4,6 +4,7 @@
 #include "sandbox/sys/files.h"
 #include "supervisor/core/workspaces/state_paths.h"
 #include "supervisor/worker/checkout.h"
+#include "supervisor/worker/replace_file.h"
 #include "supervisor/worker/streams.h"
 #include "supervisor/worker/subcommands.h"
 
@@ -12,11 +13,11 @@ namespace {
 
 // Loose, as git would write it. The directories of `branch` are those of workspace_seed(), or are made here.
 Result<> write_head(const std::string& git_dir, const std::string& branch, const ObjectId& commit) {
-  if (branch.empty()) return write_file_atomic(git_dir + "/HEAD", commit + "\n", 0644);
+  if (branch.empty()) return replace_file(git_dir + "/HEAD", commit + "\n", 0644);
   const std::string ref = git_dir + "/refs/heads/" + branch;
   BULKHEAD_TRY(make_directories(ref.substr(0, ref.rfind('/')), 0755));
-  BULKHEAD_TRY(write_file_atomic(ref, commit + "\n", 0644));
-  return write_file_atomic(git_dir + "/HEAD", "ref: refs/heads/" + branch + "\n", 0644);
+  BULKHEAD_TRY(replace_file(ref, commit + "\n", 0644));
+  return replace_file(git_dir + "/HEAD", "ref: refs/heads/" + branch + "\n", 0644);
 }
 
 }  // namespace

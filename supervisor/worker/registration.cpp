@@ -7,6 +7,7 @@
 #include "sandbox/sys/files.h"
 #include "supervisor/worker/escape.h"
 #include "supervisor/worker/owner_repository.h"
+#include "supervisor/worker/replace_file.h"
 #include "supervisor/worker/subcommands.h"
 
 namespace bulkhead {
@@ -50,10 +51,10 @@ Result<> make_entry(const OwnerRepository& repository, const Names& names, const
   BULKHEAD_TRY(make_directory(repository.git_dir() + "/worktrees", 0777));
   BULKHEAD_TRY(make_directory(names.entry, 0777));
   // The lock first: an entry without one whose path is missing is pruned by the next gc.
-  BULKHEAD_TRY(write_file_atomic(names.entry + "/locked", std::string(lock_reason) + "\n", 0644));
-  BULKHEAD_TRY(write_file_atomic(names.entry + "/commondir", "../..\n", 0644));
-  BULKHEAD_TRY(write_file_atomic(names.entry + "/gitdir", stub + "/.git\n", 0644));
-  return write_file_atomic(names.entry + "/HEAD", names.head, 0644);
+  BULKHEAD_TRY(replace_file(names.entry + "/locked", std::string(lock_reason) + "\n", 0644));
+  BULKHEAD_TRY(replace_file(names.entry + "/commondir", "../..\n", 0644));
+  BULKHEAD_TRY(replace_file(names.entry + "/gitdir", stub + "/.git\n", 0644));
+  return replace_file(names.entry + "/HEAD", names.head, 0644);
 }
 
 }  // namespace

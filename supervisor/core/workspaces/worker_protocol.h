@@ -270,8 +270,8 @@ struct MakeBaseFacts {
 
 // Makes the lower directory of every workspace at `base`: a private git directory that holds this pack only, HEAD
 // detached at base, and the checkout. Identity: store. Mounts: `tree`, empty, owned by uid 1000 inside, read-write;
-// /in or descriptors for pack and shallow. File times lie in the past and the index agrees with them, so that git in a
-// workspace rehashes nothing and never takes a change for a racily clean file.
+// /in or descriptors for pack and shallow. File times lie in the past
+// and the index agrees with them, so that git in a workspace rereads nothing. On disk when it answers.
 struct MakeBaseRequest {
   using Facts = MakeBaseFacts;
   static constexpr std::string_view subcommand = "make-base";

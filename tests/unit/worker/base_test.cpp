@@ -11,6 +11,8 @@ TEST_F(Base, OrdinaryGitWorksAndRereadsNothing) {
   // diff-files takes the index at its word: it lists whatever git would have to read again. First, since status would
   // refresh it.
   EXPECT_EQ(sh("ws", "git diff-files"), "");
+  // Nor is any file as young as the index, which would make git read it again each time.
+  EXPECT_EQ(sh("base", "find . -path ./.git -prune -o ! -type d -newermt '-30 seconds' -print"), "");
   EXPECT_EQ(sh("ws", "git status --porcelain"), "");
   EXPECT_EQ(sh("ws", "git rev-parse HEAD"), base);
   EXPECT_EQ(sh("ws", "git symbolic-ref HEAD"), "refs/heads/" + branch);
