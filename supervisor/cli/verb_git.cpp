@@ -32,7 +32,7 @@ Outcome<AgentBranch> look_up(const Context& context, const std::string& word) {
   if (!report) return std::unexpected(report.error());
   if (auto dropped = drop_root(context); !dropped) return std::unexpected(dropped.error());
   const AgentReport* agent = find_agent(*report, name->agent);
-  AgentBranch out{.name = *name, .repository = report->started.repository, .base = report->started.base};
+  AgentBranch out{.name = *name, .repository = report->started.repository};
   if (agent == nullptr || !agent->imported || agent->imported->commits == 0) {
     const bool live = !report->finished;
     return failure(ExitCode::bad_input,
@@ -42,6 +42,7 @@ Outcome<AgentBranch> look_up(const Context& context, const std::string& word) {
                     .hint = live ? "look inside: sudo bulkhead shell " + out.text()
                                  : "see why: sudo bulkhead journal " + name->run});
   }
+  out.base = agent->base;
   out.ref = "refs/heads/" + agent->branch;
   return out;
 }

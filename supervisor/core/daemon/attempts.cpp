@@ -105,11 +105,12 @@ off_t size_of(const std::string& path) {
 Async<HeadFacts> read_head(RunContext& run, std::string agent, std::string workspace) {
   WorkerJob job = run.range_job(WorkerKind::reader, agent, run.range_of(agent));
   job.mounts.push_back(bind_mount(workspace, std::string(worker_place::workspace), MountAccess::read_only));
-  job.mounts.push_back(bind_mount(run.base_paths().tree(), std::string(worker_place::base), MountAccess::read_only));
+  job.mounts.push_back(
+      bind_mount(run.base_paths(run.base_of(agent)).tree(), std::string(worker_place::base), MountAccess::read_only));
   HeadRequest request{.workspace = std::string(worker_place::workspace),
                       .base_tree = std::string(worker_place::base),
                       .branch = agent_branch(run.run, agent),
-                      .base = run.facts.base};
+                      .base = run.base_of(agent)};
   co_return co_await run.site.workers.run(std::move(job), std::move(request));
 }
 
@@ -248,7 +249,9 @@ asio::awaitable<bool> prepare_attempt(RunContext& run, StartAttempt action, Comm
   if (action.from_checkpoint) {
     if (auto restored = co_await restore_checkpoint(run, action.agent, *action.from_checkpoint, paths); !restored)
       co_return fail_with(restored.error());
-  } else if (auto made = make_workspace_directories(run, paths, range, agent_branch(run.run, action.agent)); !made) {
+  } else if (auto made = make_workspace_directories(paths, range, agent_branch(run.run, action.agent),
+                                                    run.base_of(action.agent));
+             !made) {
     co_return fail_with(made.error());
   }
   auto workspace = mount_workspace(run, action.agent, attempt_mount(run, action.agent, action.attempt), paths.upper(),

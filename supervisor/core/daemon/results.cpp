@@ -16,7 +16,8 @@ WorkerJob reader_of(const RunContext& run, const std::string& agent, std::uint32
                     MountAccess access) {
   WorkerJob job = run.range_job(WorkerKind::reader, agent, range);
   job.mounts.push_back(bind_mount(workspace, std::string(worker_place::workspace), access));
-  job.mounts.push_back(bind_mount(run.base_paths().tree(), std::string(worker_place::base), MountAccess::read_only));
+  job.mounts.push_back(
+      bind_mount(run.base_paths(run.base_of(agent)).tree(), std::string(worker_place::base), MountAccess::read_only));
   return job;
 }
 
@@ -44,7 +45,7 @@ Async<Imported> import_work(RunContext& run, Import action) {
   FinishRequest finish{.workspace = std::string(worker_place::workspace),
                        .base_tree = std::string(worker_place::base),
                        .branch = branch,
-                       .base = run.facts.base,
+                       .base = run.base_of(action.agent),
                        .name = action.agent,
                        .email = "agent@bulkhead",
                        .message = "Uncommitted changes of " + action.agent};
@@ -59,7 +60,7 @@ Async<Imported> import_work(RunContext& run, Import action) {
   ExportRequest request{.workspace = std::string(worker_place::workspace),
                         .base_tree = std::string(worker_place::base),
                         .branch = branch,
-                        .base = run.facts.base,
+                        .base = run.base_of(action.agent),
                         .pack = "fd:10"};
   BULKHEAD_CO_ASSIGN(const ExportFacts exported,
                      co_await run.site.workers.run(std::move(exporting), std::move(request)));
@@ -68,13 +69,13 @@ Async<Imported> import_work(RunContext& run, Import action) {
 
   ::lseek(pack.get(), 0, SEEK_SET);
   AgentRuntime& runtime = run.agents[action.agent];
-  const ObjectId old = runtime.imported_tip.empty() ? run.facts.base : runtime.imported_tip;
+  const ObjectId old = runtime.imported_tip.empty() ? run.base_of(action.agent) : runtime.imported_tip;
   WorkerJob ingesting = run.owner_job(action.agent, MountAccess::read_write);
   ingesting.fds = {{pack.get(), 10}};
   IngestRequest ingest{.git_dir = run.facts.git_dir,
                        .run = run.run,
                        .agent = action.agent,
-                       .base = run.facts.base,
+                       .base = run.base_of(action.agent),
                        .tip = exported.tip,
                        .old = old,
                        .pack = exported.commits == 0 ? "" : "fd:10"};
@@ -110,16 +111,17 @@ Async<ExitRecord> run_to_end(RunContext& run, const Task& task, CommandRun comma
 // The tree to judge, in a workspace that shares nothing with the agent: own range, own overlay, only checked objects.
 Async<std::string> make_judged_tree(RunContext& run, const Verify& action, const AttemptPaths& paths,
                                     std::uint32_t range, const std::string& mount) {
-  BULKHEAD_CO_TRY(make_workspace_directories(run, paths, range, "judged"));
+  const ObjectId base = run.base_of(action.agent);
+  BULKHEAD_CO_TRY(make_workspace_directories(paths, range, "judged", base));
   BULKHEAD_CO_ASSIGN(std::string workspace,
                      mount_workspace(run, action.agent, mount, paths.upper(), paths.work(), range));
-  if (action.commit == run.facts.base) co_return workspace;
+  if (action.commit == base) co_return workspace;
   const Fd pack(::memfd_create("bulkhead-judged", MFD_CLOEXEC));
   if (!pack.valid()) co_return errno_error("memfd_create");
   WorkerJob packing = run.owner_job(action.agent, MountAccess::read_only);
   packing.fds = {{pack.get(), 10}};
   PackRequest request{
-      .git_dir = run.facts.git_dir, .tip = action.commit, .exclude = {run.facts.base}, .pack = "fd:10", .shallow = {}};
+      .git_dir = run.facts.git_dir, .tip = action.commit, .exclude = {base}, .pack = "fd:10", .shallow = {}};
   BULKHEAD_CO_TRY(co_await run.site.workers.run(std::move(packing), std::move(request)));
   ::lseek(pack.get(), 0, SEEK_SET);
   WorkerJob making = reader_of(run, action.agent, range, workspace, MountAccess::read_write);

@@ -54,7 +54,9 @@ struct RunContext {
   std::uint64_t merge_time = 0;
 
   AgentPaths paths(const std::string& agent) const { return site.paths.agent(run, agent); }
-  BasePaths base_paths() const { return site.paths.base(repository_key(facts.git_dir), facts.base); }
+  // The commit an agent starts from, and where that tree is kept.
+  const ObjectId& base_of(const std::string& agent) const { return state.agents.at(agent).base; }
+  BasePaths base_paths(const ObjectId& commit) const { return site.paths.base(repository_key(facts.git_dir), commit); }
   std::uint32_t range_of(const std::string& agent) const {
     return state.agents.at(agent).workspace ? state.agents.at(agent).workspace->range_base : 0;
   }

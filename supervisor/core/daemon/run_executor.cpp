@@ -68,7 +68,7 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
     if (agent.workspace) {
       // Taken again by us; if another launcher has it by now, its files are still ours to remove, by its ids.
       (void)context_.site.launcher.call([&](LauncherClient& c) { return c.adopt_range(agent.workspace->range_base); });
-      context_.agents[name].imported_tip = agent.imported ? agent.imported->tip : context_.facts.base;
+      context_.agents[name].imported_tip = agent.imported ? agent.imported->tip : agent.base;
     }
   }
   // Whatever lives of this run is ended; what ended while nobody looked has left its record.
@@ -139,9 +139,10 @@ namespace {
 
 // Each action as a coroutine that journals its answer. Arguments by value: they live in the coroutine's frame.
 
-asio::awaitable<void> do_prepare_base(RunContext& run) {
-  const auto ready = co_await prepare_base(run);
-  ready ? run.note("", 0, *ready) : run.note("", 0, BaseFailed{.reason = ready.error().text()});
+asio::awaitable<void> do_prepare_base(RunContext& run, PrepareBase action) {
+  const auto ready = co_await prepare_base(run, action.commit);
+  ready ? run.note("", 0, *ready)
+        : run.note("", 0, BaseFailed{.commit = action.commit, .reason = ready.error().text()});
 }
 
 asio::awaitable<void> do_create_workspace(RunContext& run, std::string agent) {
@@ -181,7 +182,7 @@ struct Overloaded : Ts... {
 void RunExecutor::start(const Action& action) {
   RunContext& run = context_;
   std::visit(
-      Overloaded{[&](const PrepareBase&) { spawn(do_prepare_base(run)); },
+      Overloaded{[&](const PrepareBase& a) { spawn(do_prepare_base(run, a)); },
                  [&](const CreateWorkspace& a) { spawn(do_create_workspace(run, a.agent)); },
                  [&](const StartAttempt& a) { spawn(carry_out_attempt(run, a)); },
                  [&](const TakeCheckpoint& a) { spawn(do_checkpoint(run, a)); },

@@ -80,15 +80,16 @@ WorkerJob RunContext::range_job(WorkerKind kind, const std::string& agent, std::
   return job;
 }
 
-Async<BaseReady> prepare_base(RunContext& run) {
+Async<BaseReady> prepare_base(RunContext& run, ObjectId commit) {
   const auto start = std::chrono::steady_clock::now();
-  const BasePaths base = run.base_paths();
+  const BasePaths base = run.base_paths(commit);
   if (exists(base.ready()))
-    co_return BaseReady{.path = base.directory(), .milliseconds = milliseconds_since(start), .reused = true};
+    co_return BaseReady{
+        .commit = commit, .path = base.directory(), .milliseconds = milliseconds_since(start), .reused = true};
 
   BULKHEAD_CO_ASSIGN(const std::uint32_t range,
                      run.site.launcher.call([](LauncherClient& c) { return c.acquire_range(); }));
-  const auto make = [](RunContext& ctx, BasePaths paths, std::uint32_t store) -> Async<> {
+  const auto make = [](RunContext& ctx, ObjectId tip, BasePaths paths, std::uint32_t store) -> Async<> {
     // What a killed forerunner left half made.
     if (exists(paths.directory())) BULKHEAD_CO_TRY(remove_tree(paths.directory()));
     BULKHEAD_CO_TRY(make_passage(paths.directory()));
@@ -97,8 +98,7 @@ Async<BaseReady> prepare_base(RunContext& run) {
     BULKHEAD_CO_ASSIGN(const Fd shallow, open_file(paths.shallow(), O_RDWR | O_CREAT | O_EXCL, 0600));
     WorkerJob packing = ctx.owner_job("_base", MountAccess::read_only);
     packing.fds = {{pack.get(), 10}, {shallow.get(), 11}};
-    PackRequest request{
-        .git_dir = ctx.facts.git_dir, .tip = ctx.facts.base, .exclude = {}, .pack = "fd:10", .shallow = {}};
+    PackRequest request{.git_dir = ctx.facts.git_dir, .tip = tip, .exclude = {}, .pack = "fd:10", .shallow = {}};
     if (ctx.shallow) request.shallow = "fd:11";
     BULKHEAD_CO_TRY(co_await ctx.site.workers.run(std::move(packing), std::move(request)));
     ::lseek(pack.get(), 0, SEEK_SET);
@@ -108,7 +108,7 @@ Async<BaseReady> prepare_base(RunContext& run) {
     making.fds = {{pack.get(), 10}, {shallow.get(), 11}};
     MakeBaseRequest made{.pack = "fd:10",
                          .shallow = ctx.shallow ? "fd:11"s : ""s,
-                         .base = ctx.facts.base,
+                         .base = tip,
                          .object_format = ctx.object_format,
                          .tree = std::string(worker_place::tree)};
     BULKHEAD_CO_TRY(co_await ctx.site.workers.run(std::move(making), std::move(made)));
@@ -116,10 +116,11 @@ Async<BaseReady> prepare_base(RunContext& run) {
     ::unlink(paths.shallow().c_str());
     co_return write_file_atomic(paths.ready(), nlohmann::json{{"owner", store + kInsideUserId}}.dump());
   };
-  const auto made = co_await make(run, base, range);
+  const auto made = co_await make(run, commit, base, range);
   (void)run.site.launcher.call([&](LauncherClient& c) { return c.release_range(range); });
   if (!made) co_return std::unexpected(made.error());
-  co_return BaseReady{.path = base.directory(), .milliseconds = milliseconds_since(start), .reused = false};
+  co_return BaseReady{
+      .commit = commit, .path = base.directory(), .milliseconds = milliseconds_since(start), .reused = false};
 }
 
 Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent) {
@@ -131,10 +132,12 @@ Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent) {
   BULKHEAD_CO_TRY(make_directory(paths.stub(), 0755));
   BULKHEAD_CO_ASSIGN(const std::uint32_t range,
                      run.site.launcher.call([](LauncherClient& c) { return c.acquire_range(); }));
-  auto registered = co_await run.site.workers.run(
-      run.owner_job(agent, MountAccess::read_write),
-      RegisterRequest{
-          .git_dir = run.facts.git_dir, .run = run.run, .agent = agent, .base = run.facts.base, .stub = paths.stub()});
+  auto registered = co_await run.site.workers.run(run.owner_job(agent, MountAccess::read_write),
+                                                  RegisterRequest{.git_dir = run.facts.git_dir,
+                                                                  .run = run.run,
+                                                                  .agent = agent,
+                                                                  .base = run.base_of(agent),
+                                                                  .stub = paths.stub()});
   if (!registered) {
     (void)run.site.launcher.call([&](LauncherClient& c) { return c.release_range(range); });
     co_return std::unexpected(registered.error());
@@ -147,21 +150,21 @@ Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent) {
           std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count()};
 }
 
-Result<> make_workspace_directories(const RunContext& run, const AttemptPaths& paths, std::uint32_t range,
-                                    const std::string& branch) {
+Result<> make_workspace_directories(const AttemptPaths& paths, std::uint32_t range, const std::string& branch,
+                                    const ObjectId& base) {
   BULKHEAD_TRY(make_passage(paths.directory()));
   BULKHEAD_TRY(make_owned_directory(paths.upper(), range));
   BULKHEAD_TRY(make_owned_directory(paths.work(), range));
   BULKHEAD_TRY(make_owned_directory(paths.home(), range));
   if (branch.empty()) return {};
-  return write_seed(paths.upper(), workspace_seed(branch, run.facts.base), range);
+  return write_seed(paths.upper(), workspace_seed(branch, base), range);
 }
 
 Result<std::string> mount_workspace(RunContext& run, const std::string& agent, const std::string& name,
                                     const std::string& upper, const std::string& work, std::uint32_t range) {
   auto& mounted = run.agents[agent].mounted;
   if (const auto found = mounted.find(name); found != mounted.end()) return found->second;
-  const BasePaths base = run.base_paths();
+  const BasePaths base = run.base_paths(run.base_of(agent));
   BULKHEAD_ASSIGN(const std::uint32_t lower_uid, base_owner(base));
   const WorkspaceMount mount{
       .name = name, .lower = base.tree(), .lower_uid = lower_uid, .range_base = range, .upper = upper, .work = work};
@@ -249,7 +252,7 @@ Async<CheckpointTaken> take_checkpoint(RunContext& run, TakeCheckpoint action) {
 
 Async<> restore_checkpoint(RunContext& run, std::string agent, unsigned checkpoint, AttemptPaths into) {
   const CheckpointPaths from = run.paths(agent).checkpoint(checkpoint);
-  BULKHEAD_CO_TRY(make_workspace_directories(run, into, run.range_of(agent), ""));
+  BULKHEAD_CO_TRY(make_workspace_directories(into, run.range_of(agent), "", run.base_of(agent)));
   BULKHEAD_CO_TRY(co_await copy_tree(run, agent, from.upper(), into.upper()));
   BULKHEAD_CO_TRY(co_await copy_tree(run, agent, from.home(), into.home()));
   co_return Result<>{};
@@ -274,7 +277,7 @@ Async<> clean_agent(RunContext& run, Cleanup action) {
     // An agent that committed nothing leaves no branch.
     if (!state.imported || state.imported->commits == 0) {
       request.branch = RefFate::remove;
-      request.only_if = run.facts.base;
+      request.only_if = state.base;
     }
     auto unregistered =
         co_await run.site.workers.run(run.owner_job(action.agent, MountAccess::read_write), std::move(request));

@@ -6,15 +6,15 @@
 
 namespace bulkhead {
 
-// The read-only tree all workspaces at the run's base commit share; made at most once per repository and commit.
-Async<BaseReady> prepare_base(RunContext& run);
+// The read-only tree all workspaces at that commit share; made at most once per repository and commit.
+Async<BaseReady> prepare_base(RunContext& run, ObjectId commit);
 
 // The agent's uid range, its directories, its branch held in the repository.
 Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent);
 
 // Directories of a workspace, fresh: upper seeded so that HEAD stands on `branch` (empty: detached) at the base.
-Result<> make_workspace_directories(const RunContext& run, const AttemptPaths& paths, std::uint32_t range,
-                                    const std::string& branch);
+Result<> make_workspace_directories(const AttemptPaths& paths, std::uint32_t range, const std::string& branch,
+                                    const ObjectId& base);
 
 // The overlay over `upper`/`work`, mounted under `name` for the range: its path for plans. Mounted already: its path.
 Result<std::string> mount_workspace(RunContext& run, const std::string& agent, const std::string& name,

@@ -11,8 +11,8 @@ std::string origin(const std::optional<unsigned>& checkpoint) {
 }
 
 struct Text {
-  std::string operator()(const PrepareBase&) const { return "PrepareBase"; }
-  std::string operator()(const CreateWorkspace& a) const { return "CreateWorkspace " + a.agent; }
+  std::string operator()(const PrepareBase& a) const { return "PrepareBase " + a.commit; }
+  std::string operator()(const CreateWorkspace& a) const { return "CreateWorkspace " + a.agent + " at " + a.base; }
   std::string operator()(const StartAttempt& a) const {
     return "StartAttempt " + attempt_name(a.agent, a.attempt) + origin(a.from_checkpoint) +
            (a.run_setup ? " with setup" : "");

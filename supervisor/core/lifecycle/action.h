@@ -17,12 +17,14 @@ using TimePoint = std::chrono::sys_time<std::chrono::milliseconds>;
 
 // base_ready | base_failed
 struct PrepareBase {
+  std::string commit;
   bool operator==(const PrepareBase&) const = default;
 };
 
 // workspace_ready | workspace_failed
 struct CreateWorkspace {
   std::string agent;
+  std::string base;  // the commit its branch begins at; AgentState::base from then on
   bool operator==(const CreateWorkspace&) const = default;
 };
 

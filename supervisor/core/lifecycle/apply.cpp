@@ -148,24 +148,30 @@ class Folder {
 
   // ---- base and workspace
 
-  void on(const BaseIntended&) {
-    if (state_.base_ready || !state_.base_problem.empty()) return refuse("the base is settled");
-    state_.base = here();
+  void on(const BaseIntended& body) {
+    BaseState& base = state_.bases[body.commit];
+    if (base.ready || !base.problem.empty()) return refuse("the base is settled");
+    base.flight = here();
+  }
+  BaseState* answered_base(const std::string& commit) {
+    const auto base = state_.bases.find(commit);
+    if (base == state_.bases.end() || !base->second.flight.open()) return refuse("it was not intended"), nullptr;
+    base->second.flight = {};
+    return &base->second;
   }
   void on(const BaseReady& body) {
-    if (!state_.base.open()) return refuse("it was not intended");
-    state_.base = {};
-    state_.base_ready = body;
+    if (BaseState* base = answered_base(body.commit)) base->ready = body;
   }
   void on(const BaseFailed& body) {
-    if (!state_.base.open()) return refuse("it was not intended");
-    state_.base = {};
-    state_.base_problem = body.reason.empty() ? "for an unknown reason" : body.reason;
+    if (BaseState* base = answered_base(body.commit))
+      base->problem = body.reason.empty() ? "for an unknown reason" : body.reason;
   }
-  void on(const WorkspaceIntended&) {
+  void on(const WorkspaceIntended& body) {
     AgentState* agent = agent_in({AgentPhase::waiting, AgentPhase::creating});
     if (agent == nullptr) return;
-    if (!state_.base_ready) return refuse("there is no base");
+    if (body.base != agent->base) return refuse("its base is another");
+    if (const auto base = state_.bases.find(body.base); base == state_.bases.end() || !base->second.ready)
+      return refuse("its base is not there");
     if (agent->phase == AgentPhase::waiting) rules::move(state_, *agent, AgentPhase::creating);
     agent->touched = true;
     agent->holds_slot = true;
@@ -369,6 +375,7 @@ class Folder {
     if (agent == nullptr) return;
     if (!agent->merge.moving || agent->merge.prepared->commit != body.commit) return refuse("it was not intended");
     agent->merged = true;
+    state_.target = body.commit;
     rules::leave_queue(state_, *agent);
     rules::close(state_, *agent, AgentOutcome::done, "");
   }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "supervisor/core/lifecycle/describe.h"
 #include "supervisor/core/lifecycle/lifecycle.h"
@@ -20,7 +21,7 @@ class Decider {
         add(FinishRun{.outcome = RunOutcome::fault, .exit_code = 5, .cause = "its plan is not whole in the journal"});
       return std::move(actions_);
     }
-    base();
+    bases();
     // Those that go on get a slot before those that begin.
     for (const auto& [name, agent] : state_.agents) going_on(agent);
     for (const auto& [name, agent] : state_.agents) beginning(agent);
@@ -41,17 +42,23 @@ class Decider {
     return false;
   }
 
-  void base() {
-    const bool wanted =
-        std::ranges::any_of(state_.agents, [](const auto& entry) { return entry.second.phase == AgentPhase::waiting; });
-    if (wanted && !state_.base_ready && state_.base_problem.empty() && due(state_.base)) add(PrepareBase{});
+  void bases() {
+    std::set<std::string> wanted;
+    for (const auto& [name, agent] : state_.agents)
+      if (agent.phase == AgentPhase::waiting && !agent.base.empty()) wanted.insert(agent.base);
+    for (const std::string& commit : wanted) {
+      const auto base = state_.bases.find(commit);
+      if (base == state_.bases.end() || (!base->second.ready && due(base->second.flight)))
+        add(PrepareBase{.commit = commit});
+    }
   }
 
   void beginning(const AgentState& agent) {
-    if (agent.phase != AgentPhase::waiting || !state_.base_ready || !rules::needs_done(state_, agent)) return;
-    if (!slot_free()) return;
+    if (agent.phase != AgentPhase::waiting || !slot_free()) return;
+    const auto base = state_.bases.find(agent.base);
+    if (base == state_.bases.end() || !base->second.ready) return;
     ++slots_;
-    add(CreateWorkspace{.agent = agent.name});
+    add(CreateWorkspace{.agent = agent.name, .base = agent.base});
   }
 
   void going_on(const AgentState& agent) {
@@ -59,7 +66,7 @@ class Decider {
       case AgentPhase::waiting:
         return;
       case AgentPhase::creating:
-        if (due(agent.flight)) add(CreateWorkspace{.agent = agent.name});
+        if (due(agent.flight)) add(CreateWorkspace{.agent = agent.name, .base = agent.base});
         return;
       case AgentPhase::ready:
         return start(agent);
@@ -74,8 +81,7 @@ class Decider {
                      .from_checkpoint = agent.import_sources.front()});
         return;
       case AgentPhase::verifying:
-        return verify(agent,
-                      agent.steps.front().stage == VerifyStage::base ? state_.started->base : agent.imported->tip);
+        return verify(agent, agent.steps.front().stage == VerifyStage::base ? agent.base : agent.imported->tip);
       case AgentPhase::queued:
         if (state_.merge_queue.front() == agent.name) prepare_merge(agent);
         return;
@@ -192,13 +198,14 @@ class Decider {
   void finish() {
     for (const auto& [name, agent] : state_.agents)
       if (agent.phase != AgentPhase::gone) return;
-    if (in_flight(state_, state_.base)) return;
+    for (const auto& [commit, base] : state_.bases)
+      if (in_flight(state_, base.flight)) return;
     if (!state_.violation.empty())
       return add(FinishRun{.outcome = RunOutcome::fault, .exit_code = 5, .cause = state_.violation});
-    if (!state_.base_problem.empty())
-      return add(FinishRun{.outcome = RunOutcome::fault,
-                           .exit_code = 5,
-                           .cause = "the base could not be prepared: " + state_.base_problem});
+    for (const auto& [commit, base] : state_.bases)
+      if (!base.problem.empty())
+        return add(FinishRun{
+            .outcome = RunOutcome::fault, .exit_code = 5, .cause = "the base could not be prepared: " + base.problem});
     FinishRun end;
     if (any(AgentOutcome::cancelled))
       end = {.outcome = RunOutcome::cancelled, .exit_code = 1, .cause = state_.cancel_cause};

@@ -130,23 +130,30 @@ struct AgentCancelRequested {  // `bulkhead kill AGENT`: ended, not restarted
 
 // ---- base and workspace
 
+// A base is the tree of one commit, shared by the workspaces that start from it: the run's own, and for tasks with
+// needs what the target had become when the last need was merged.
 struct BaseIntended {
   static constexpr const char* type = "base_intended";
   static constexpr int version = 1;
+  std::string commit;
   template <class Self, class Visit>
-  static void fields(Self&, Visit&&) {}
+  static void fields(Self& self, Visit&& visit) {
+    visit("commit", self.commit);
+  }
   bool operator==(const BaseIntended&) const = default;
 };
 
 struct BaseReady {
   static constexpr const char* type = "base_ready";
   static constexpr int version = 1;
+  std::string commit;
   std::string path;
   std::int64_t milliseconds = 0;
   bool reused = false;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
-    visit("path", self.path), visit("milliseconds", self.milliseconds), visit("reused", self.reused);
+    visit("commit", self.commit), visit("path", self.path);
+    visit("milliseconds", self.milliseconds), visit("reused", self.reused);
   }
   bool operator==(const BaseReady&) const = default;
 };
@@ -154,10 +161,11 @@ struct BaseReady {
 struct BaseFailed {
   static constexpr const char* type = "base_failed";
   static constexpr int version = 1;
+  std::string commit;
   std::string reason;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
-    visit.text("reason", self.reason);
+    visit("commit", self.commit), visit.text("reason", self.reason);
   }
   bool operator==(const BaseFailed&) const = default;
 };
@@ -165,8 +173,11 @@ struct BaseFailed {
 struct WorkspaceIntended {  // uid range, registration in the repository, branch
   static constexpr const char* type = "workspace_intended";
   static constexpr int version = 1;
+  std::string base;  // commit oid
   template <class Self, class Visit>
-  static void fields(Self&, Visit&&) {}
+  static void fields(Self& self, Visit&& visit) {
+    visit("base", self.base);
+  }
   bool operator==(const WorkspaceIntended&) const = default;
 };
 

@@ -10,8 +10,10 @@ namespace {
 struct Intent {
   const std::string& run;
 
-  Event operator()(const PrepareBase&) const { return make_event(run, "", 0, BaseIntended{}); }
-  Event operator()(const CreateWorkspace& a) const { return make_event(run, a.agent, 0, WorkspaceIntended{}); }
+  Event operator()(const PrepareBase& a) const { return make_event(run, "", 0, BaseIntended{.commit = a.commit}); }
+  Event operator()(const CreateWorkspace& a) const {
+    return make_event(run, a.agent, 0, WorkspaceIntended{.base = a.base});
+  }
   Event operator()(const StartAttempt& a) const {
     return make_event(run, a.agent, a.attempt, AttemptIntended{.from_checkpoint = a.from_checkpoint});
   }

@@ -68,10 +68,13 @@ std::string failed_need(const RunState& state, const AgentState& agent) {
 }
 
 void settle_waiting(RunState& state, AgentState& agent) {
-  if (!state.base_problem.empty())
-    return close(state, agent, AgentOutcome::failed, "the base could not be prepared: " + state.base_problem);
   if (std::string cause = failed_need(state, agent); !cause.empty())
-    close(state, agent, AgentOutcome::failed, std::move(cause));
+    return close(state, agent, AgentOutcome::failed, std::move(cause));
+  // What its needs did is in the target, so that is where it starts. Without a merge there is no such place.
+  if (agent.base.empty() && needs_done(state, agent))
+    agent.base = agent.plan.needs.empty() || state.target.empty() ? state.started->base : state.target;
+  if (const auto base = state.bases.find(agent.base); base != state.bases.end() && !base->second.problem.empty())
+    close(state, agent, AgentOutcome::failed, "its base could not be prepared: " + base->second.problem);
 }
 
 void settle_agent(RunState& state, AgentState& agent) {

@@ -77,9 +77,10 @@ std::string text(const RunState& state) {
   if (state.cancel) out += " cancelled: " + state.cancel_cause;
   if (!state.violation.empty()) out += " VIOLATION: " + state.violation;
   if (state.finished) out += " finished: " + std::string(word(state.finished->outcome));
-  out += "\n  base: ";
-  out += state.base_ready ? "ready" : state.base_problem.empty() ? "-" : state.base_problem;
-  out += flight_text(state, state.base) + "\n";
+  out += "\n";
+  for (const auto& [commit, base] : state.bases)
+    out +=
+        "  base " + commit + (base.ready ? " ready" : "") + " " + base.problem + flight_text(state, base.flight) + "\n";
   for (const auto& [agent, a] : state.agents) {
     out += "  " + agent + " " + std::string(name(a.phase)) + flight_text(state, a.flight);
     if (a.holds_slot) out += " slot";

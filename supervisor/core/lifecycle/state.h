@@ -114,6 +114,7 @@ struct Verdict {
 struct AgentState {
   std::string name;
   AgentPlan plan;
+  std::string base;  // the commit it starts from; empty until its needs are done
   AgentPhase phase = AgentPhase::waiting;
   Flight flight;            // of the phase's own effect: workspace, import, verification, merge, clean-up
   bool touched = false;     // a workspace was intended: there may be something to clean up
@@ -140,6 +141,13 @@ struct AgentState {
   bool operator==(const AgentState&) const = default;
 };
 
+struct BaseState {
+  Flight flight;
+  std::optional<BaseReady> ready;
+  std::string problem;  // not empty: it could not be prepared
+  bool operator==(const BaseState&) const = default;
+};
+
 struct RunState {
   std::string run;
   std::optional<RunStarted> started;
@@ -147,9 +155,8 @@ struct RunState {
   unsigned supervisor = 1;  // how many there have been
   bool cancel = false;
   std::string cancel_cause;
-  Flight base;
-  std::optional<BaseReady> base_ready;
-  std::string base_problem;  // not empty: it could not be prepared
+  std::map<std::string, BaseState> bases;  // by commit
+  std::string target;                      // what the last merge of this run made of the target; empty: none yet
   std::map<std::string, AgentState> agents;
   std::vector<std::string> merge_queue;  // in the order they became ready; the first may be merging
   std::optional<RunFinished> finished;

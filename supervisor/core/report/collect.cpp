@@ -74,7 +74,9 @@ class Collector {
   void on(const RunCancelRequested& body) {
     if (report_.cancel_cause.empty()) report_.cancel_cause = body.cause;
   }
-  void on(const BaseReady& body) { report_.base = body; }
+  void on(const BaseReady& body) {
+    if (body.commit == report_.started.base) report_.base = body;
+  }
   void on(const BaseFailed& body) { report_.base_problem = body.reason; }
   void on(const WorkspaceReady& body) { agent().branch = body.branch; }
   void on(const AttemptIntended& body) {
@@ -206,8 +208,10 @@ Result<RunReport> report_of(const std::vector<Event>& events) {
   report.supervisors = state.supervisor;
   std::ranges::sort(report.agents, {}, &AgentReport::name);
   for (AgentReport& agent : report.agents)
-    if (const auto found = state.agents.find(agent.name); found != state.agents.end())
+    if (const auto found = state.agents.find(agent.name); found != state.agents.end()) {
       agent.state = state_of(found->second);
+      agent.base = found->second.base;
+    }
   add_next(report);
   return report;
 }

@@ -69,6 +69,7 @@ struct AgentReport {
   std::vector<std::string> needs;
   std::string state;  // "done", "failed", …, or what it is at: "running", "waiting"
   std::optional<AgentFinished> finished;
+  std::string base;  // the commit it started from; empty until it could start
   std::string branch;
   std::vector<AttemptReport> attempts;
   std::vector<CheckpointReport> checkpoints;

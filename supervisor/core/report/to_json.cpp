@@ -71,6 +71,7 @@ nlohmann::json to_json(const AgentReport& agent) {
       {"state", agent.state},
       {"outcome", agent.finished ? nlohmann::json(std::string(word(agent.finished->outcome))) : nlohmann::json()},
       {"cause", agent.finished ? agent.finished->cause : ""},
+      {"base", agent.base},
       {"branch", agent.branch},
       {"attempts", nlohmann::json::array()},
       {"checkpoints", nlohmann::json::array()},

@@ -49,7 +49,7 @@ class Life {
   // To a running first attempt of every agent that may begin.
   void to_running() {
     due();
-    say("", 0, BaseReady{.path = "/base"});
+    say("", 0, BaseReady{.commit = "base", .path = "/base"});
     due();
     for (const auto& [name, agent] : RunState(state).agents)
       if (agent.phase == AgentPhase::creating) say(name, 0, WorkspaceReady{.range_base = 1, .branch = "b/" + name});

@@ -10,10 +10,10 @@ using testing::HasSubstr;
 
 TEST(Rules, OneAgentFromBeginningToEnd) {
   Life life(R"({"version":1,"merge":{"into":"m"},"tasks":{"a":{"command":"x","setup":"s","verify":"t"}}})");
-  EXPECT_EQ(life.due(), "PrepareBase\n");
+  EXPECT_EQ(life.due(), "PrepareBase base\n");
   EXPECT_EQ(life.due(), "");
-  life.say("", 0, BaseReady{.path = "/base"});
-  EXPECT_EQ(life.due(), "CreateWorkspace a\n");
+  life.say("", 0, BaseReady{.commit = "base", .path = "/base"});
+  EXPECT_EQ(life.due(), "CreateWorkspace a at base\n");
   life.say("a", 0, WorkspaceReady{.range_base = 1, .branch = "bulkhead/r/a"});
   EXPECT_EQ(life.due(), "StartAttempt a/1 with setup\n");
   life.say("a", 1, SetupIntended{});
@@ -88,15 +88,15 @@ TEST(Rules, NeedsAreWaitedForAndTheirFailureIsPassedOn) {
   Life life(R"({"version":1,"defaults":{"command":"x"},
                 "tasks":{"a":{},"b":{},"c":{"needs":["a"]},"d":{"needs":["b","c"]},"e":{"needs":["d"]}}})");
   life.due();
-  life.say("", 0, BaseReady{});
-  EXPECT_EQ(life.due(), "CreateWorkspace a\nCreateWorkspace b\n");
+  life.say("", 0, BaseReady{.commit = "base"});
+  EXPECT_EQ(life.due(), "CreateWorkspace a at base\nCreateWorkspace b at base\n");
   for (const char* agent : {"a", "b"}) life.say(agent, 0, WorkspaceReady{});
   life.due();
   for (const char* agent : {"a", "b"}) life.say(agent, 1, AttemptStarted{});
   life.exits("a", 1, 0);
   EXPECT_EQ(life.due(), "Import a/1\n");
   life.imported("a", 1);
-  EXPECT_EQ(life.due(), "FinishAgent a done\nCleanup a\nCreateWorkspace c\n");
+  EXPECT_EQ(life.due(), "FinishAgent a done\nCleanup a\nCreateWorkspace c at base\n");
   life.exits("b", 1, 3);
   EXPECT_EQ(life.due(), "Import b/1\n");
   life.imported("b", 1, 0);
@@ -107,15 +107,57 @@ TEST(Rules, NeedsAreWaitedForAndTheirFailureIsPassedOn) {
             "FinishAgent e failed: needs d, which failed\n");
 }
 
+TEST(Rules, AfterAMergeDependentsStartFromWhatWasMerged) {
+  Life life(R"({"version":1,"merge":{"into":"m"},"defaults":{"command":"x"},
+                "tasks":{"a":{},"b":{"needs":["a"],"verify":{"pass_to_pass":"t"}},"c":{"needs":["a"]},"d":{}}})",
+            3);
+  life.to_running();
+  life.exits("a", 1, 0);
+  life.due();
+  life.imported("a", 1);
+  life.due();
+  life.say("a", 0, MergePrepared{.commit = "merged-a", .expected_old = "old"});
+  life.due();
+  life.say("a", 0, Merged{.commit = "merged-a"});
+  EXPECT_EQ(life.due(), "FinishAgent a done\nPrepareBase merged-a\nCleanup a\n");  // one tree for both
+  life.say("", 0, BaseReady{.commit = "merged-a"});
+  EXPECT_EQ(life.due(), "CreateWorkspace b at merged-a\nCreateWorkspace c at merged-a\n");
+  life.say("b", 0, WorkspaceReady{});
+  life.due();
+  life.say("b", 1, AttemptStarted{});
+  life.exits("b", 1, 0);
+  life.due();
+  life.imported("b", 1);
+  EXPECT_EQ(life.due(), "Verify b/1 pass_to_pass on base merged-a\n");
+  EXPECT_EQ(life.agent("d").base, "base");
+}
+
+TEST(Rules, ABaseThatCannotBePreparedFailsThoseThatNeedIt) {
+  Life life(R"({"version":1,"merge":{"into":"m"},"defaults":{"command":"x"},"tasks":{"a":{},"b":{"needs":["a"]}}})");
+  life.to_running();
+  life.exits("a", 1, 0);
+  life.due();
+  life.imported("a", 1);
+  life.due();
+  life.say("a", 0, MergePrepared{.commit = "merged-a", .fast_forward = true});
+  life.due();
+  life.say("a", 0, Merged{.commit = "merged-a"});
+  life.due();
+  life.say("", 0, BaseFailed{.commit = "merged-a", .reason = "no space left on device"});
+  EXPECT_EQ(life.due(), "FinishAgent b failed: its base could not be prepared: no space left on device\n");
+  life.say("a", 0, Cleaned{});
+  EXPECT_EQ(life.due(), "FinishRun fault 5: the base could not be prepared: no space left on device\n");
+}
+
 TEST(Rules, NoMoreAgentsAtOnceThanAllowed) {
   Life life(R"({"version":1,"defaults":{"command":"x","verify":"t"},"tasks":{"a":{},"b":{},"c":{}}})", 2);
   life.due();
-  life.say("", 0, BaseReady{});
-  EXPECT_EQ(life.due(), "CreateWorkspace a\nCreateWorkspace b\n");
+  life.say("", 0, BaseReady{.commit = "base"});
+  EXPECT_EQ(life.due(), "CreateWorkspace a at base\nCreateWorkspace b at base\n");
   life.say("a", 0, WorkspaceFailed{.reason = "no space left on device"});
   EXPECT_EQ(life.due(),
             "FinishAgent a failed: its workspace could not be created: no space left on device\n"
-            "CreateWorkspace c\n"
+            "CreateWorkspace c at base\n"
             "Cleanup a\n");
   life.say("b", 0, WorkspaceReady{});
   life.due();
@@ -488,11 +530,11 @@ TEST(Rules, EventsOfOthersChangeNothing) {
 
 TEST(Rules, ADamagedEventIsAViolation) {
   Life life(R"({"version":1,"tasks":{"a":{"command":"x"}}})");
-  Event event = make_event("r", "", 0, BaseReady{});
+  Event event = make_event("r", "", 0, BaseReady{.commit = "base"});
   event.seq = 99;
   event.body.erase("path");
   EXPECT_EQ(apply(life.state, event).violation, "read base_ready (event 99): 'path' is missing");
-  event = make_event("r", "", 0, BaseReady{});
+  event = make_event("r", "", 0, BaseReady{.commit = "base"});
   event.version = 2;
   EXPECT_EQ(apply(life.state, event).violation,
             "read base_ready (event 0): version 2 is newer than this program knows");

@@ -225,9 +225,10 @@ struct Simulation::Answer {
   Simulation& s;
   const Pending& pending;
 
-  void operator()(const PrepareBase&) const {
-    if (s.world_.base_fails) return s.answer("", 0, BaseFailed{.reason = "no space left on device"});
-    s.answer("", 0, BaseReady{.path = "/base"});
+  void operator()(const PrepareBase& a) const {
+    if (s.world_.base_fails)
+      return s.answer("", 0, BaseFailed{.commit = a.commit, .reason = "no space left on device"});
+    s.answer("", 0, BaseReady{.commit = a.commit, .path = "/base"});
   }
   void operator()(const CreateWorkspace& a) const {
     if (s.world_.scripts[a.agent].workspace_fails)
@@ -267,7 +268,7 @@ struct Simulation::Answer {
     if (pending.killed) {
       ended.reason = EndReason::killed_by_request;
     } else if (a.stage == VerifyStage::base) {
-      EXPECT_EQ(a.commit, "base");
+      EXPECT_EQ(a.commit, s.state_.agents.at(a.agent).base);
       ended.exit_code = a.kind == VerifyKind::fail_to_pass && !script.fail_to_pass_proves_nothing ? 1 : 0;
     } else if (a.stage == VerifyStage::merged) {
       ended.exit_code = script.merged_tree_fails ? 1 : 0;

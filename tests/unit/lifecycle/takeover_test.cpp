@@ -13,9 +13,9 @@ TEST(TakingOver, DecidesAgainWhatWasInFlightUnderTheSameName) {
     EXPECT_EQ(life.due(), first);
     return first;
   };
-  EXPECT_EQ(again(), "PrepareBase\n");
-  life.say("", 0, BaseReady{});
-  EXPECT_EQ(again(), "CreateWorkspace a\n");
+  EXPECT_EQ(again(), "PrepareBase base\n");
+  life.say("", 0, BaseReady{.commit = "base"});
+  EXPECT_EQ(again(), "CreateWorkspace a at base\n");
   life.say("a", 0, WorkspaceReady{});
   EXPECT_EQ(again(), "StartAttempt a/1 with setup\n");
   life.say("a", 1, AttemptStarted{.pid = 1});
@@ -86,8 +86,8 @@ TEST(TakingOver, AFaultThatWasOnlyIntendedIsInjectedAgain) {
 TEST(TakingOver, ACancelledHalfMadeWorkspaceIsCleanedUp) {
   Life life(R"({"version":1,"tasks":{"a":{"command":"x"}}})");
   life.due();
-  life.say("", 0, BaseReady{});
-  EXPECT_EQ(life.due(), "CreateWorkspace a\n");
+  life.say("", 0, BaseReady{.commit = "base"});
+  EXPECT_EQ(life.due(), "CreateWorkspace a at base\n");
   life.say("", 0, RunCancelRequested{.cause = "interrupted"});
   EXPECT_EQ(life.due(), "");  // whoever makes it has to end first
   life.say("", 0, SupervisorStarted{});
