@@ -18,7 +18,6 @@ constexpr std::size_t kMostPaths = 8;
 
 std::string safe(const std::string& text) { return printable(text, kLongest); }
 std::string brief(const std::string& oid) { return printable(oid.substr(0, 12), 48); }
-std::string after(std::int64_t ms) { return format_duration(std::chrono::milliseconds{std::max<std::int64_t>(ms, 0)}); }
 std::string bytes(std::uint64_t count) { return count == 0 ? "-" : format_bytes(count); }
 std::string count(std::uint64_t n, const std::string& noun) {
   return std::to_string(n) + " " + noun + (n == 1 ? "" : "s");
@@ -66,8 +65,8 @@ std::string merge_word(const AgentReport& agent) {
 std::string overview(const RunReport& report) {
   Table table({"AGENT", "OUTCOME", "ATTEMPTS", "WALL", "CPU", "MEMORY", "CHANGED", "VERIFIED", "MERGED"});
   for (const AgentReport& agent : report.agents)
-    table.row({safe(agent.name), agent.state, std::to_string(agent.attempts.size()), after(agent.wall_ms),
-               after(agent.cpu_ms), bytes(agent.peak_memory), changed(agent), verdict(agent), merge_word(agent)});
+    table.row({safe(agent.name), agent.state, std::to_string(agent.attempts.size()), rounded(agent.wall_ms),
+               rounded(agent.cpu_ms), bytes(agent.peak_memory), changed(agent), verdict(agent), merge_word(agent)});
   return table.text("  ");
 }
 
@@ -99,7 +98,8 @@ std::string attempt_text(const AttemptReport& attempt) {
   text += safe(describe(ended));
   if (!ended.rule.empty()) text += ", by " + safe(ended.rule);
   if (attempt.verification_failed) text += "; its result failed verification";
-  text += " [" + after(ended.wall_ms) + ", CPU " + after(ended.cpu_ms) + ", memory " + bytes(ended.peak_memory) + "]";
+  text +=
+      " [" + rounded(ended.wall_ms) + ", CPU " + rounded(ended.cpu_ms) + ", memory " + bytes(ended.peak_memory) + "]";
   if (ended.output_dropped != 0) text += "; " + format_bytes(ended.output_dropped) + " of output dropped";
   return text;
 }
@@ -117,7 +117,7 @@ std::string denials_text(const AgentReport& agent) {
     if (!denial.denial.detail.empty()) text += " (" + safe(denial.denial.detail) + ")";
     if (denial.times > 1) text += ", " + std::to_string(denial.times) + " times";
     if (agent.attempts.size() > 1 && denial.attempt != 0) text += ", in attempt " + std::to_string(denial.attempt);
-    out += line("stopped:", text);
+    out += line("stopped", text);
   }
   return out;
 }
@@ -130,7 +130,7 @@ std::string verification_text(const VerificationReport& verification) {
     text += must_fail ? ", where it had to fail" : ", where it had to pass";
   else
     text += must_fail ? ", as it had to" : "";
-  return (verification.satisfied ? "ok: " : "FAILED: ") + text + " [" + after(ended.wall_ms) + "]";
+  return (verification.satisfied ? "ok: " : "FAILED: ") + text + " [" + rounded(ended.wall_ms) + "]";
 }
 
 std::string merge_text(const AgentReport& agent) {
@@ -166,7 +166,7 @@ std::string agent_text(const AgentReport& agent) {
   }
   for (const CheckpointReport& checkpoint : agent.checkpoints)
     if (!checkpoint.problem.empty())
-      out += line("checkpoint " + std::to_string(checkpoint.n), "failed: " + safe(checkpoint.problem));
+      out += line("checkpoint", std::to_string(checkpoint.n) + " failed: " + safe(checkpoint.problem));
   out += denials_text(agent);
   for (const VerificationReport& verification : agent.verifications)
     out += line("verified", verification_text(verification));
@@ -194,7 +194,7 @@ std::string totals(const RunReport& report) {
   std::string out = count(report.agents.size(), "agent") + ":";
   for (const auto& [state, number] : states)
     out += (out.ends_with(':') ? " " : ", ") + std::to_string(number) + " " + state;
-  out += "; " + count(attempts, "attempt") + ", CPU " + after(cpu);
+  out += "; " + count(attempts, "attempt") + ", CPU " + rounded(cpu);
   if (!report.started.merge_into.empty()) out += ", " + std::to_string(merged) + " merged";
   return out + "\n";
 }
@@ -202,7 +202,7 @@ std::string totals(const RunReport& report) {
 std::string heading(const RunReport& report) {
   std::string out = "run " + safe(report.run);
   if (!report.started.name.empty()) out += " (" + safe(report.started.name) + ")";
-  const std::string took = after(report.ended_unix_ms - report.started_unix_ms);
+  const std::string took = rounded(report.ended_unix_ms - report.started_unix_ms);
   if (!report.finished) {
     out += ": not finished, its last event " + took + " after its start";
   } else {
@@ -212,7 +212,7 @@ std::string heading(const RunReport& report) {
   out += "\n  " + safe(report.started.repository) + " at " + brief(report.started.base);
   if (!report.started.merge_into.empty()) out += ", into " + safe(report.started.merge_into);
   if (report.base)
-    out += report.base->reused ? "; base there already" : "; base prepared in " + after(report.base->milliseconds);
+    out += report.base->reused ? "; base there already" : "; base prepared in " + rounded(report.base->milliseconds);
   out += "\n";
   if (!report.base_problem.empty()) out += "  base: " + safe(report.base_problem) + "\n";
   if (report.supervisors > 1)
@@ -255,7 +255,7 @@ std::string render_text(const std::vector<RunSummary>& runs) {
     std::string active;
     for (const std::string& agent : run.active) active += (active.empty() ? "" : ", ") + safe(agent);
     table.row({safe(run.run), run.name.empty() ? "-" : safe(run.name), safe(run.state), utc(run.started_unix_ms),
-               after(run.ended_unix_ms - run.started_unix_ms),
+               rounded(run.ended_unix_ms - run.started_unix_ms),
                std::to_string(run.finished_agents) + "/" + std::to_string(run.agents), active});
   }
   return table.text("");

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "sandbox/base/units.h"
+
 namespace bulkhead {
 
 namespace {
@@ -49,6 +51,12 @@ std::string Table::text(const std::string& indent) const {
     out += line + "\n";
   }
   return out;
+}
+
+std::string rounded(std::int64_t milliseconds) {
+  std::int64_t ms = std::max<std::int64_t>(milliseconds, 0);
+  const std::int64_t step = ms < 1'000 ? 1 : ms < 60'000 ? 100 : 1'000;
+  return format_duration(std::chrono::milliseconds{(ms + step / 2) / step * step});
 }
 
 std::string utc(std::int64_t unix_ms) { return formatted(broken_down(unix_ms), "%Y-%m-%d %H:%M:%S"); }

@@ -1,6 +1,7 @@
 // Columns of text for a terminal, as wide as their widest cell.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +23,8 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
+// A duration as precise as a reader wants it: "250ms", "4.2s", "1h30m".
+std::string rounded(std::int64_t milliseconds);
 std::string utc(std::int64_t unix_ms);        // "2026-11-20 09:30:27"
 std::string utc_clock(std::int64_t unix_ms);  // "09:30:27.120"
 
