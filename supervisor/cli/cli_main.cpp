@@ -35,6 +35,9 @@ Outcome<Context> make_context(std::vector<std::string> argv, const Environment& 
   auto caller = or_exit(ExitCode::bad_input, decide_identity(own_credentials(), own, sudo, HostAccounts()));
   if (!caller) return std::unexpected(caller.error());
   context.caller = *std::move(caller);
+  // Under sudo our own environment is root's (HOME, XDG_CONFIG_HOME, …): the user's programs get the user's.
+  context.programs = own.contains("SUDO_UID") ? sudo : own;
+  for (const auto& [key, value] : context.caller.environment) context.programs[key] = value;
   return context;
 }
 

@@ -22,8 +22,8 @@ struct Context {
   std::string beside(const std::string& name) const { return program.substr(0, program.rfind('/') + 1) + name; }
 };
 
-// Refuses with exit 3 and the whole command line behind sudo.
-Outcome<> need_root(const Context& context);
+// Refuses with exit 3 and the whole command line behind sudo. `what` needs root: "read the journal".
+Outcome<> need_root(const Context& context, const std::string& what);
 
 // The end of root in this process; a failure of it is a fault.
 Outcome<> drop_root(const Context& context);

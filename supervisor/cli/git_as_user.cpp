@@ -121,12 +121,10 @@ std::optional<Pager> start_pager(const Environment& environment) {
 // The user's own environment, whole: it is the user's own git. But for what points git to another repository than the
 // journal's, or replaces its own diff.
 Environment git_environment(const Context& context) {
-  Environment out = context.environment;
+  Environment out = context.programs;
   for (const char* name : {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY",
-                           "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_EXTERNAL_DIFF", "SUDO_UID",
-                           "SUDO_GID", "SUDO_USER", "SUDO_COMMAND"})
+                           "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE", "GIT_EXTERNAL_DIFF"})
     out.erase(name);
-  for (const auto& [name, value] : context.caller.environment) out[name] = value;
   return out;
 }
 
@@ -199,8 +197,8 @@ Result<int> UserGit::show(const std::vector<std::string>& arguments) const {
   BULKHEAD_ASSIGN(const Child git,
                   spawn(command(arguments), environment_block(git_environment(context_)), -1, pipe.write.get(), -1));
   pipe.write.reset();
-  auto pager = start_pager(context_.caller.environment);
-  const Colour colour = context_.caller.environment.contains("NO_COLOR") ? Colour::no : Colour::yes;
+  auto pager = start_pager(context_.programs);
+  const Colour colour = context_.programs.contains("NO_COLOR") ? Colour::no : Colour::yes;
   if (pager) {
     ::signal(SIGPIPE, SIG_IGN);  // a pager that is left early is no failure
     ::signal(SIGINT, SIG_IGN);   // Ctrl-C is for the pager

@@ -165,7 +165,8 @@ std::string LiveLines::say(const Event& e) {
   if (type == AttemptEnded::type)
     return with<AttemptEnded>(e, [&](const AttemptEnded& b) {
       std::string out = attempt(e) + ending(b.reason, b.exit_code, b.signal, b.step) + " after " + after(b.wall_ms);
-      if (b.reason == EndReason::exited && b.exit_code == 0) return out;
+      // Its detail says the same again.
+      if (b.reason == EndReason::exited && (b.exit_code == 0 || b.detail.starts_with("exited with"))) return out;
       return out + (b.rule.empty() ? "" : ", by " + safe(b.rule)) + aside(b.detail);
     });
   if (type == Imported::type)

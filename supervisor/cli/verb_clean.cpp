@@ -112,7 +112,7 @@ int check(const State& state, const std::vector<Leftover>& leftovers) {
 }  // namespace
 
 Outcome<int> clean_verb(const Context& context, const CleanOptions& options) {
-  if (auto root = need_root(context); !root) return std::unexpected(root.error());
+  if (auto root = need_root(context, "clean up"); !root) return std::unexpected(root.error());
   auto host = or_exit(ExitCode::host_lacks, probe_host());
   if (!host) return std::unexpected(host.error());
   wait_for_daemon_to_leave(context.state);

@@ -23,7 +23,7 @@ struct AgentBranch {
 
 // Reads the journal as root, then gives root up.
 Outcome<AgentBranch> look_up(const Context& context, const std::string& word) {
-  if (auto root = need_root(context); !root) return std::unexpected(root.error());
+  if (auto root = need_root(context, "read the journal"); !root) return std::unexpected(root.error());
   auto history = History::open(context.state);
   if (!history) return std::unexpected(history.error());
   auto name = history->agent(word);

@@ -27,7 +27,7 @@ std::vector<std::string> live_runs(const Context& context) {
 }  // namespace
 
 Outcome<int> journal_verb(const Context& context, const JournalOptions& options) {
-  if (auto root = need_root(context); !root) return std::unexpected(root.error());
+  if (auto root = need_root(context, "read the journal"); !root) return std::unexpected(root.error());
   auto history = History::open(context.state);
   if (!history) return std::unexpected(history.error());
   auto run = history->run(options.run);
@@ -48,7 +48,7 @@ Outcome<int> journal_verb(const Context& context, const JournalOptions& options)
 }
 
 Outcome<int> ps_verb(const Context& context, const PsOptions& options) {
-  if (auto root = need_root(context); !root) return std::unexpected(root.error());
+  if (auto root = need_root(context, "read the journal"); !root) return std::unexpected(root.error());
   auto history = History::open(context.state);
   if (!history) return std::unexpected(history.error());
   auto runs = or_exit(ExitCode::fault, list_runs(history->journal()));

@@ -8,7 +8,7 @@
 namespace bulkhead {
 
 Outcome<int> kill_verb(const Context& context, const KillOptions& options) {
-  if (auto root = need_root(context); !root) return std::unexpected(root.error());
+  if (auto root = need_root(context, "end agents"); !root) return std::unexpected(root.error());
   auto history = History::open(context.state);
   if (!history) return std::unexpected(history.error());
   Request request;

@@ -26,7 +26,7 @@ Outcome<int> run_verb(const Context& context, const RunOptions& options) {
   if (!options.name.empty())
     if (auto right = or_exit(ExitCode::bad_input, check_run_name(options.name)); !right)
       return std::unexpected(right.error());
-  if (auto root = need_root(context); !root) return std::unexpected(root.error());
+  if (auto root = need_root(context, "make compartments"); !root) return std::unexpected(root.error());
   auto door =
       or_exit(ExitCode::fault, DaemonDoor::open(context.state, context.beside("bulkheadd"), WhenNoDaemon::start_one));
   if (!door) return std::unexpected(door.error());

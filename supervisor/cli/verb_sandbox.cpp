@@ -106,7 +106,7 @@ Outcome<ExitRecord> wait_for_end(LauncherClient& launcher, const std::string& id
 }  // namespace
 
 Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& options) {
-  if (auto root = need_root(context); !root) return std::unexpected(root.error());
+  if (auto root = need_root(context, "make compartments"); !root) return std::unexpected(root.error());
   auto host = or_exit(ExitCode::host_lacks, probe_host());
   if (!host) return std::unexpected(host.error());
   // It waits for us and does nothing by itself; it ends when we do.

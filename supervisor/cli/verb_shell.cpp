@@ -137,7 +137,7 @@ Outcome<int> without_terminal(ControlClient& client) {
 }  // namespace
 
 Outcome<int> shell_verb(const Context& context, const ShellOptions& options) {
-  if (auto root = need_root(context); !root) return std::unexpected(root.error());
+  if (auto root = need_root(context, "enter a compartment"); !root) return std::unexpected(root.error());
   auto history = History::open(context.state);
   if (!history) return std::unexpected(history.error());
   auto agent = history->agent(options.agent);
