@@ -18,6 +18,7 @@ struct Context {
   bool root = false;  // this process may act as root, until become(caller)
   CallerIdentity caller;
   Environment environment;  // the caller's, whole: for ${VAR} in files; never passed on as it is
+  Environment programs;     // of the user\'s own programs that we start as the user: git, a pager
 
   std::string beside(const std::string& name) const { return program.substr(0, program.rfind('/') + 1) + name; }
 };
