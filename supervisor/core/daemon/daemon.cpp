@@ -59,8 +59,7 @@ void Daemon::leave_if_done() {
   }
   if (lifetime_ != Lifetime::once) return;
   if (!clients_.empty()) return;
-  const bool served = server_ != nullptr && !owners_.empty();
-  linger_.expires_after(served ? std::chrono::milliseconds(0) : std::chrono::milliseconds(kLinger));
+  linger_.expires_after(served_ ? std::chrono::milliseconds(0) : std::chrono::milliseconds(kLinger));
   linger_.async_wait([this](boost::system::error_code error) {
     if (error || !runs_.empty() || !preparing_.empty() || !clients_.empty()) return;
     server_->stop();
@@ -127,6 +126,7 @@ void Daemon::on_request(const std::shared_ptr<ControlConnection>& connection, Re
                         std::vector<Fd> descriptors) {
   clients_[connection->id()] = connection;
   linger_.cancel();
+  served_ = served_ || !std::holds_alternative<StatusRequest>(request);
   if (const auto* shell = std::get_if<ShellRequest>(&request))
     return handle_shell(connection, *shell, std::move(descriptors));
   std::visit(

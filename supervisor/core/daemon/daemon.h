@@ -52,6 +52,7 @@ class Daemon final : public ControlHandler {
   std::map<std::string, std::vector<std::shared_ptr<ControlConnection>>> told_at_end_;  // by run
   std::map<std::uint64_t, std::string> owners_;  // the connection whose run it is
   std::uint64_t shells_ = 0;
+  bool served_ = false;  // somebody wanted more than to look: nobody else is on the way to a daemon with --once
   bool stopping_ = false;
 };
 
