@@ -77,6 +77,7 @@ struct KillOptions {
 
 struct CleanOptions {
   bool check = false;
+  bool kept = false;  // also workspaces that --keep-workspaces kept
 };
 
 struct DoctorOptions {

@@ -119,7 +119,12 @@ Outcome<int> clean_verb(const Context& context, const CleanOptions& options) {
   auto state = look(context.state);
   if (!state) return std::unexpected(state.error());
   say_live(state->survivors);
-  if (options.check) return check(*state, find_leftovers(context.state, host->cgroups, state->survivors));
+  if (options.kept) state->survivors.kept_runs.clear();
+  if (options.check) {
+    // What an unfinished run holds goes with it.
+    state->survivors.kept_runs.insert(state->interrupted.begin(), state->interrupted.end());
+    return check(*state, find_leftovers(context.state, host->cgroups, state->survivors));
+  }
 
   std::vector<Error> problems;
   for (const std::string& run : state->interrupted) {
@@ -132,6 +137,7 @@ Outcome<int> clean_verb(const Context& context, const CleanOptions& options) {
     wait_for_daemon_to_leave(context.state);
     state = look(context.state);
     if (!state) return std::unexpected(state.error());
+    if (options.kept) state->survivors.kept_runs.clear();
   }
   // A run that could not be ended keeps its directory: a later daemon needs it to give back what the run holds.
   for (const std::string& run : state->interrupted) state->survivors.kept_runs.insert(run);

@@ -93,6 +93,7 @@ TEST(Options, TheOtherVerbs) {
   EXPECT_EQ(parsed<KillOptions>({"kill", "a"}).agent, "a");
   EXPECT_EQ(parsed<KillOptions>({"kill", "--run", "latest"}).run, "latest");
   EXPECT_TRUE(parsed<CleanOptions>({"clean", "--check"}).check);
+  EXPECT_TRUE(parsed<CleanOptions>({"clean", "--kept"}).kept);
   EXPECT_EQ(parsed<DoctorOptions>({"doctor", "--json"}).format, Format::json);
   parsed<VersionOptions>({"version"});
   parsed<CompletionOptions>({"completion"});
