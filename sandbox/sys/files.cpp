@@ -78,6 +78,7 @@ Result<> write_file_atomic(const std::string& path, std::string_view content, mo
   const std::string temporary = path + ".new";
   {
     BULKHEAD_ASSIGN(const Fd fd, open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
+    if (::fchmod(fd.get(), mode) != 0) return errno_error("chmod", temporary);  // whatever our umask takes away
     BULKHEAD_TRY(write_all(fd.get(), content, temporary));
     if (::fsync(fd.get()) != 0) return errno_error("fsync", temporary);
   }
