@@ -36,6 +36,12 @@ std::string how(EndReason reason, int exit_code, int signal, const std::string& 
   return "ended";
 }
 
+// A status or a signal says it all; the detail would say it again.
+std::string aside(EndReason reason, const std::string& detail) {
+  if (detail.empty() || reason == EndReason::exited || reason == EndReason::signalled) return {};
+  return " (" + detail + ")";
+}
+
 }  // namespace
 
 std::string signal_name(int signal) {
@@ -44,17 +50,15 @@ std::string signal_name(int signal) {
 }
 
 std::string describe(const AttemptEnded& ended) {
-  std::string text = "the command " + how(ended.reason, ended.exit_code, ended.signal, ended.step);
-  if (!ended.detail.empty()) text += " (" + ended.detail + ")";
-  return text;
+  return "the command " + how(ended.reason, ended.exit_code, ended.signal, ended.step) +
+         aside(ended.reason, ended.detail);
 }
 
 std::string describe(const VerificationEnded& ended) {
   std::string text = "'" + std::string(word(ended.kind)) + "' " +
                      how(ended.reason, ended.exit_code, ended.signal, ended.step) + " on the ";
   text += ended.stage == VerifyStage::merged ? "merged tree" : std::string(word(ended.stage));
-  if (!ended.detail.empty()) text += " (" + ended.detail + ")";
-  return text;
+  return text + aside(ended.reason, ended.detail);
 }
 
 }  // namespace bulkhead
