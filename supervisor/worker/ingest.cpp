@@ -31,7 +31,8 @@ class Quarantine {
   Quarantine(const Quarantine&) = delete;
   Quarantine& operator=(const Quarantine&) = delete;
   ~Quarantine() {
-    if (!path_.empty()) (void)remove_tree(path_);  // what stays is removed by the next gc
+    if (path_.empty()) return;
+    [[maybe_unused]] const auto removed = remove_tree(path_);  // what stays is removed by the next gc
   }
   const std::string& path() const { return path_; }
 

@@ -70,19 +70,26 @@ Result<> read_layout(const Git& git, const std::string& repository, InspectFacts
 }
 
 // gitrepository-layout(5): lines, relative ones to the objects directory they stand in; git follows five levels.
-void add_alternates(const std::string& objects, int depth, std::vector<std::string>& out) {
-  if (depth == 0) return;
-  const auto text = read_file(objects + "/info/alternates", 64 * 1024);
-  if (!text) return;
-  for (const std::string& line : split(*text, '\n')) {
-    if (line.empty() || line.starts_with('#') || out.size() == 16) continue;
-    const std::string joined = line.starts_with('/') ? line : objects + "/" + line;
+Result<> add_alternates(const std::string& objects, int depth, std::vector<std::string>& out) {
+  const std::string file = objects + "/info/alternates";
+  if (depth == 0 || !exists(file)) return {};
+  BULKHEAD_ASSIGN(const std::string text, read_file(file, std::size_t{64} << 10));
+  for (const std::string& line : split(text, '\n')) {
+    if (line.empty() || line.starts_with('#')) continue;
+    std::string joined = line.starts_with('/') ? "" : objects + "/";
+    joined += line;
     const std::unique_ptr<char, decltype(&::free)> real(::realpath(joined.c_str(), nullptr), ::free);
-    const std::string directory = real ? real.get() : joined;  // a missing one is named, so that mounting it says so
-    if (std::ranges::find(out, directory) != out.end() || printable(directory, directory.size()) != directory) continue;
+    if (!real) return errno_error("open borrowed objects", escaped(joined, 1024));
+    const std::string directory = real.get();
+    if (std::ranges::find(out, directory) != out.end()) continue;
+    if (out.size() == 16) return fail("open borrowed objects", escaped(directory, 1024), "more than 16 directories");
+    if (printable(directory, directory.size()) != directory) {
+      return fail("open borrowed objects", escaped(directory, 1024), "its path holds characters that cannot be shown");
+    }
     out.push_back(directory);
-    add_alternates(directory, depth - 1, out);
+    BULKHEAD_TRY(add_alternates(directory, depth - 1, out));
   }
+  return {};
 }
 
 Result<> read_head(const Git& git, const std::string& repository, InspectFacts& facts) {
@@ -220,7 +227,7 @@ Result<> read_target(const Git& git, const InspectRequest& request, const std::v
                   "choose another name for the target");
     }
   }
-  const std::string holder = holder_of(facts.target_ref, worktrees, facts.common_dir);
+  BULKHEAD_ASSIGN(const std::string holder, holder_of(facts.target_ref, worktrees, facts.common_dir));
   facts.target_checked_out = escaped(holder);
   facts.target_dirty = !holder.empty() && holder == facts.top_level && facts.dirty;
   return {};
@@ -248,7 +255,7 @@ Result<InspectFacts> inspect(const InspectRequest& request) {
 
   InspectFacts facts;
   BULKHEAD_TRY(read_layout(git, request.repository, facts));
-  add_alternates(facts.common_dir + "/objects", 5, facts.object_directories);
+  BULKHEAD_TRY(add_alternates(facts.common_dir + "/objects", 5, facts.object_directories));
   BULKHEAD_TRY(read_head(git, request.repository, facts));
   BULKHEAD_TRY(read_base(git, request, facts));
   BULKHEAD_TRY(refuse_missing_objects(git, request, facts));

@@ -11,7 +11,7 @@ namespace bulkhead {
 namespace {
 
 constexpr std::size_t listed_conflicts = 128;
-constexpr std::size_t listed_bytes = 24 * 1024;  // of each list, so that both fit the answer
+constexpr std::size_t listed_bytes = std::size_t{24} << 10;  // of each list, so that both fit the answer
 
 void add_bounded(std::vector<std::string>& list, std::string text) {
   std::size_t bytes = text.size();
@@ -121,7 +121,8 @@ Result<MergeCommitFacts> merge_commit(const MergeCommitRequest& request) {
   if (!alias.empty())
     return fail("merge into", shown, "it is another name for " + escaped(alias, 512), "name that one");
   BULKHEAD_ASSIGN(const std::vector<Worktree> worktrees, list_worktrees(git));
-  if (const std::string holder = holder_of(request.target, worktrees, request.git_dir); !holder.empty()) {
+  BULKHEAD_ASSIGN(const std::string holder, holder_of(request.target, worktrees, request.git_dir));
+  if (!holder.empty()) {
     return fail("merge into", shown, "it is checked out at " + escaped(holder, 1024),
                 "check out another branch there, or merge into a new one");
   }

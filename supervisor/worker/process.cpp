@@ -37,6 +37,7 @@ Result<std::string> find_program(const std::string& name) {
 
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
   std::vector<char*> out;
+  out.reserve(texts.size() + 1);
   for (const std::string& text : texts) out.push_back(const_cast<char*>(text.c_str()));
   out.push_back(nullptr);
   return out;
@@ -63,7 +64,7 @@ class Child {
   ~Child() {
     if (pid_ <= 0) return;
     ::kill(pid_, SIGKILL);
-    (void)wait();
+    [[maybe_unused]] const auto reaped = wait();  // an error is on its way already
   }
   Result<int> wait() {
     int status = 0;
@@ -168,7 +169,7 @@ Result<Finished> run_process(const Command& command) {
 
   std::string_view input = command.input;
   if (input.empty()) in.write.reset();
-  std::string buffer(256 * 1024, '\0');
+  std::string buffer(std::size_t{256} << 10, '\0');
   while (in.write.valid() || out.read.valid() || err.read.valid()) {
     // poll() passes over descriptors that are -1.
     std::array<pollfd, 3> ready{{{.fd = in.write.get(), .events = POLLOUT, .revents = 0},

@@ -14,7 +14,8 @@ Result<Scratch> Scratch::make() {
 
 Scratch::~Scratch() {
   // Nobody is left to tell; the sandbox's /tmp goes with the sandbox.
-  if (!path_.empty()) (void)remove_tree(path_);
+  if (path_.empty()) return;
+  [[maybe_unused]] const auto removed = remove_tree(path_);
 }
 
 }  // namespace bulkhead

@@ -45,7 +45,7 @@ Result<> write_all(int fd, std::string_view text, const std::string& object) {
 
 Result<std::uint64_t> copy_all(int from, int to) {
   std::uint64_t copied = 0;
-  std::string buffer(256 * 1024, '\0');
+  std::string buffer(std::size_t{256} << 10, '\0');
   for (;;) {
     const ssize_t n = ::read(from, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;

@@ -6,18 +6,22 @@
 namespace bulkhead {
 namespace {
 
-std::string first_line(const std::string& path) {
+// Empty when the file is not there.
+Result<std::string> first_line(const std::string& path) {
   const auto text = read_file(path, 8192);
-  return text ? text->substr(0, text->find('\n')) : std::string();
+  if (text) return text->substr(0, text->find('\n'));
+  if (text.error().code == ENOENT || text.error().code == ENOTDIR) return std::string();
+  return std::unexpected(text.error());
 }
 
-void add_interrupted(const std::string& git_dir, const std::string& shown, std::vector<BranchHolder>& out) {
+Result<> add_interrupted(const std::string& git_dir, const std::string& shown, std::vector<BranchHolder>& out) {
   for (const char* file : {"/rebase-merge/head-name", "/rebase-apply/head-name"}) {
-    if (std::string ref = first_line(git_dir + file); ref.starts_with("refs/heads/")) out.push_back({shown, ref});
+    BULKHEAD_ASSIGN(const std::string ref, first_line(git_dir + file));
+    if (ref.starts_with("refs/heads/")) out.push_back({shown, ref});
   }
-  if (const std::string start = first_line(git_dir + "/BISECT_START"); !start.empty()) {
-    out.push_back({shown, start.starts_with("refs/heads/") ? start : "refs/heads/" + start});
-  }
+  BULKHEAD_ASSIGN(const std::string start, first_line(git_dir + "/BISECT_START"));
+  if (!start.empty()) out.push_back({shown, start.starts_with("refs/heads/") ? start : "refs/heads/" + start});
+  return {};
 }
 
 std::string without_git(std::string path) {
@@ -45,26 +49,31 @@ Result<std::vector<Worktree>> list_worktrees(const Git& git) {
   return worktrees;
 }
 
-std::vector<BranchHolder> interrupted_branches(const std::string& common_dir) {
+Result<std::vector<BranchHolder>> interrupted_branches(const std::string& common_dir) {
   std::vector<BranchHolder> holders;
-  add_interrupted(common_dir, without_git(common_dir), holders);
-  const auto linked = list_directory(common_dir + "/worktrees");
-  if (!linked) return holders;  // there are none
-  for (const std::string& name : *linked) {
-    const std::string admin = common_dir + "/worktrees/" + name;
-    add_interrupted(admin, without_git(first_line(admin + "/gitdir")), holders);
+  BULKHEAD_TRY(add_interrupted(common_dir, without_git(common_dir), holders));
+  const std::string linked = common_dir + "/worktrees/";
+  if (!exists(linked)) return holders;
+  BULKHEAD_ASSIGN(const std::vector<std::string> names, list_directory(linked));
+  for (const std::string& name : names) {
+    std::string admin = linked;
+    admin += name;
+    BULKHEAD_ASSIGN(const std::string checkout, first_line(admin + "/gitdir"));
+    BULKHEAD_TRY(add_interrupted(admin, without_git(checkout), holders));
   }
   return holders;
 }
 
-std::string holder_of(const std::string& ref, const std::vector<Worktree>& worktrees, const std::string& common_dir) {
+Result<std::string> holder_of(const std::string& ref, const std::vector<Worktree>& worktrees,
+                              const std::string& common_dir) {
   for (const Worktree& worktree : worktrees) {
     if (!worktree.bare && worktree.branch == ref) return worktree.path;
   }
-  for (const BranchHolder& holder : interrupted_branches(common_dir)) {
+  BULKHEAD_ASSIGN(const std::vector<BranchHolder> interrupted, interrupted_branches(common_dir));
+  for (const BranchHolder& holder : interrupted) {
     if (holder.ref == ref) return holder.path;
   }
-  return {};
+  return std::string();
 }
 
 }  // namespace bulkhead

@@ -25,9 +25,10 @@ struct BranchHolder {
 Result<std::vector<Worktree>> list_worktrees(const Git& git);
 
 // Branches that a rebase or bisection will come back to, which no worktree shows as checked out meanwhile.
-std::vector<BranchHolder> interrupted_branches(const std::string& common_dir);
+Result<std::vector<BranchHolder>> interrupted_branches(const std::string& common_dir);
 
 // The path of a worktree that holds `ref` in either way, or empty.
-std::string holder_of(const std::string& ref, const std::vector<Worktree>& worktrees, const std::string& common_dir);
+Result<std::string> holder_of(const std::string& ref, const std::vector<Worktree>& worktrees,
+                              const std::string& common_dir);
 
 }  // namespace bulkhead

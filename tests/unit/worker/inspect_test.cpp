@@ -180,6 +180,8 @@ TEST_F(Inspect, BorrowedObjectsAreNamed) {
   make("r");
   sh(".", "git clone -q --shared r s1; git clone -q --shared s1 s2");
   EXPECT_THAT(inspect("s2")->object_directories, ElementsAre(path("s1/.git/objects"), path("r/.git/objects")));
+  sh(".", "mv r gone");
+  EXPECT_EQ(error_of(inspect("s1")), "open borrowed objects " + path("r/.git/objects") + ": No such file or directory");
 }
 
 TEST_F(Inspect, LinkedWorktreesAndWhoHoldsTheTarget) {
