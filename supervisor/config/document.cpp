@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <cstdio>
 #include <memory>
 
@@ -60,8 +61,11 @@ Result<Document> read_document_file(const std::string& path) {
   struct stat status{};
   if (fstat(fd, &status) != 0) return errno_error("read", path);
   if (!S_ISREG(status.st_mode)) return fail("read", path, "is not a regular file");
-  std::string text(kMostText + 1, '\0');  // one more than is allowed: too large shows as such
-  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
+  std::string text;
+  std::array<char, 16384> chunk{};
+  // Past kMostText is enough: too large shows as such.
+  for (std::size_t n = 1; n != 0 && text.size() <= kMostText; text.append(chunk.data(), n))
+    n = std::fread(chunk.data(), 1, chunk.size(), file.get());
   if (std::ferror(file.get()) != 0) return errno_error("read", path);
   return read_document(text, path);
 }
