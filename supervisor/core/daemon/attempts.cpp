@@ -125,7 +125,8 @@ struct Watch {
   asio::steady_timer finished;
   bool stop = false;
   bool done = false;
-  unsigned commits = 0;  // of this attempt, told so far
+  bool last_look = false;  // what was committed since the last look matters: another attempt may start from it
+  unsigned commits = 0;    // of this attempt, told so far
 };
 
 asio::awaitable<void> look_for_commits(Watch& watch) {
@@ -169,6 +170,7 @@ asio::awaitable<void> watch_attempt(Watch& watch) {
       watch.run.note(watch.action.agent, watch.action.attempt, IdleExpired{});
     }
   }
+  if (watch.last_look && upper && !(head_stamp(upper->get()) == head)) co_await look_for_commits(watch);
   watch.done = true;
   watch.finished.cancel();
 }
@@ -354,6 +356,7 @@ asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action) {
   const ExitRecord record = co_await run.site.launcher.wait(command.id);
   runtime.live_sandbox.clear();
   watch.stop = true;
+  watch.last_look = record.reason != EndReason::exited || record.exit_code != 0;
   watch.timer.cancel();
   while (!watch.done) {
     boost::system::error_code ignored;

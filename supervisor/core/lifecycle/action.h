@@ -38,7 +38,7 @@ struct StartAttempt {
   bool operator==(const StartAttempt&) const = default;
 };
 
-// checkpoint_taken | checkpoint_failed. kind result: the attempt has ended, its workspace is still there.
+// checkpoint_taken | checkpoint_failed. The attempt may have ended (kind result: always); its workspace is still there.
 struct TakeCheckpoint {
   std::string agent;
   unsigned attempt = 1;

@@ -124,12 +124,12 @@ class Folder {
 
   void on(const SupervisorStarted&) {
     ++state_.supervisor;
-    // A copy of a workspace whose agent died meanwhile would not be of a boundary; of one that ended well it still is.
+    // A timer's copy of a workspace whose agent died meanwhile would not be of a whole state of its work.
     for (auto& [name, agent] : state_.agents) {
       const AttemptState* attempt = rules::current(agent);
       if (rules::open_checkpoint(agent) == nullptr || !attempt->ended) continue;
       CheckpointState& checkpoint = agent.checkpoints.back();
-      if (checkpoint.kind == CheckpointKind::result) continue;
+      if (checkpoint.kind != CheckpointKind::timer) continue;
       checkpoint.is = CheckpointState::Is::failed;
       checkpoint.flight = {};
     }

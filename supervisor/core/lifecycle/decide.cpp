@@ -159,6 +159,8 @@ class Decider {
       if (due(open->flight)) take(agent, attempt, open->n, open->kind);
     } else if (rules::wants_result_checkpoint(state_, agent)) {
       take(agent, attempt, static_cast<unsigned>(agent.checkpoints.size()) + 1, CheckpointKind::result);
+    } else if (rules::wants_last_checkpoint(state_, agent)) {
+      take(agent, attempt, static_cast<unsigned>(agent.checkpoints.size()) + 1, CheckpointKind::commit);
     }
   }
 

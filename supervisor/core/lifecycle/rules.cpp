@@ -96,7 +96,9 @@ void settle_agent(RunState& state, AgentState& agent) {
       if (stop) cancel();
       return;
     case AgentPhase::saving:
-      if (open_checkpoint(agent) == nullptr && !wants_result_checkpoint(state, agent)) after_attempt(state, agent);
+      if (open_checkpoint(agent) == nullptr && !wants_result_checkpoint(state, agent) &&
+          !wants_last_checkpoint(state, agent))
+        after_attempt(state, agent);
       return;
     case AgentPhase::verifying:
       if (stop && !agent.flight.open()) cancel();
@@ -176,6 +178,14 @@ bool wants_result_checkpoint(const RunState& state, const AgentState& agent) {
   return std::ranges::none_of(agent.checkpoints, [&](const CheckpointState& c) {
     return c.attempt == attempt->number && c.kind == CheckpointKind::result;
   });
+}
+
+bool wants_last_checkpoint(const RunState& state, const AgentState& agent) {
+  const AttemptState* attempt = current(agent);
+  if (attempt == nullptr || !attempt->ended || cancelled(state, agent)) return false;
+  if (attempt->ended->reason == EndReason::exited && attempt->ended->exit_code == 0) return false;
+  if (attempt->ended->reason != EndReason::lost && !attempts_left(agent)) return false;  // import reads the workspace
+  return attempt->commits > attempt->commits_intended;
 }
 
 bool needs_done(const RunState& state, const AgentState& agent) {

@@ -26,6 +26,9 @@ const CheckpointState* last_checkpoint(const AgentState& agent);  // the latest 
 // A checkpoint of what a well-ended attempt left is worth taking: a verification may fail and another attempt go on
 // from it.
 bool wants_result_checkpoint(const RunState& state, const AgentState& agent);
+// The attempt failed after a commit that no checkpoint holds, and another attempt is to go on from there. Nothing of
+// the agent lives any more, so its workspace is at rest: as good a copy as one under a freeze.
+bool wants_last_checkpoint(const RunState& state, const AgentState& agent);
 bool needs_done(const RunState& state, const AgentState& agent);
 
 // What the facts allow now, for every agent. Called after each event.

@@ -432,6 +432,22 @@ TEST(Rules, TheNextAttemptWaitsForACheckpointOfTheLast) {
   EXPECT_EQ(life.due(), "StartAttempt a/2 from checkpoint 1\n");
 }
 
+TEST(Rules, ACommitJustBeforeTheEndIsNotLost) {
+  Life life(R"({"version":1,"tasks":{"a":{"command":"x","restart":{"attempts":2,"backoff":"0s"}}}})");
+  life.to_running();
+  life.say("a", 1, BoundarySeen{.commits = 1, .head = "h1"});
+  life.exits("a", 1, 1);  // before anything was decided
+  EXPECT_EQ(life.due(), "TakeCheckpoint a/1 1 commit commits=1\n");
+  life.say("", 0, SupervisorStarted{});
+  EXPECT_EQ(life.due(), "TakeCheckpoint a/1 1 commit commits=1\n");
+  life.say("a", 1, CheckpointTaken{.n = 1});
+  EXPECT_EQ(life.due(), "StartAttempt a/2 from checkpoint 1\n");
+  life.say("a", 2, AttemptStarted{});
+  life.say("a", 2, BoundarySeen{.commits = 1, .head = "h2"});
+  life.exits("a", 2, 1);  // the last one: what it left is imported as it is
+  EXPECT_EQ(life.due(), "Import a/2\n");
+}
+
 TEST(Rules, IdleAgentsAreKilledAndRestarted) {
   Life life(
       R"({"version":1,"tasks":{"a":{"command":"x","restart":{"attempts":2,"backoff":"0s"},"limits":{"idle":"5m"}}}})");

@@ -42,24 +42,32 @@ TEST(TakingOver, AdoptsAnAttemptWhoseStartWasNotJournaled) {
   EXPECT_EQ(life.due(), "");
 }
 
-TEST(TakingOver, ACheckpointOfADeadAgentIsGivenUpAndOfAResultIsTakenAgain) {
-  const std::string workflow =
-      R"({"version":1,"tasks":{"a":{"command":"x","verify":"t","restart":{"attempts":2,"backoff":"0s"}}}})";
-  Life dead(workflow);
-  dead.to_running();
-  dead.say("a", 1, BoundarySeen{.commits = 1, .head = "h"});
-  dead.due();
-  dead.say("a", 1, AttemptEnded{.reason = EndReason::signalled, .signal = 9});
-  EXPECT_EQ(dead.due(), "");
-  dead.say("", 0, SupervisorStarted{});
-  EXPECT_EQ(dead.due(), "StartAttempt a/2\n");
+TEST(TakingOver, ACheckpointOfAnEndedAttemptIsTakenAgainUnlessATimerAskedForIt) {
+  const std::string workflow = R"({"version":1,"tasks":{"a":{"command":"x","verify":"t",
+      "restart":{"attempts":2,"backoff":"0s"},"checkpoint":{"every":"1s"}}}})";
+  Life commit(workflow);
+  commit.to_running();
+  commit.say("a", 1, BoundarySeen{.commits = 1, .head = "h"});
+  EXPECT_EQ(commit.due(), "TakeCheckpoint a/1 1 commit commits=1\n");
+  commit.say("a", 1, AttemptEnded{.reason = EndReason::signalled, .signal = 9});
+  EXPECT_EQ(commit.due(), "");
+  commit.say("", 0, SupervisorStarted{});
+  EXPECT_EQ(commit.due(), "TakeCheckpoint a/1 1 commit commits=1\n");
 
-  Life well(workflow);
-  well.to_running();
-  well.exits("a", 1, 0);
-  EXPECT_EQ(well.due(), "TakeCheckpoint a/1 1 result commits=0\n");
-  well.say("", 0, SupervisorStarted{});
-  EXPECT_EQ(well.due(), "TakeCheckpoint a/1 1 result commits=0\n");
+  Life timer(workflow);
+  timer.to_running();
+  timer.now = 1'000;
+  EXPECT_EQ(timer.due(), "TakeCheckpoint a/1 1 timer commits=0\n");
+  timer.say("a", 1, AttemptEnded{.reason = EndReason::signalled, .signal = 9});
+  timer.say("", 0, SupervisorStarted{});
+  EXPECT_EQ(timer.due(), "StartAttempt a/2\n");
+
+  Life result(workflow);
+  result.to_running();
+  result.exits("a", 1, 0);
+  EXPECT_EQ(result.due(), "TakeCheckpoint a/1 1 result commits=0\n");
+  result.say("", 0, SupervisorStarted{});
+  EXPECT_EQ(result.due(), "TakeCheckpoint a/1 1 result commits=0\n");
 }
 
 TEST(TakingOver, KillsAgainWhatHadToDie) {
