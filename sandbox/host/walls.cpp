@@ -35,6 +35,12 @@ Wall wall(std::string name, int code, std::string works, std::string otherwise) 
   return {std::move(name), false, std::string(strerrordesc_np(code)) + ": " + std::move(otherwise)};
 }
 
+// A wall that something else stands in for.
+Wall replaceable(Wall wall) {
+  wall.required = false;
+  return wall;
+}
+
 int unshare_all() {
   return ::unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) == 0
              ? 0
@@ -120,8 +126,9 @@ std::vector<Wall> examine_walls(const HostFacts& facts) {
       wall("namespaces", try_in_child(unshare_all), "mount, pid, net, ipc, uts, cgroup", root),
       wall("user namespaces", try_in_child(unshare_user), "own uid range for each agent",
            "allow them: sysctl user.max_user_namespaces"),
-      wall("no namespaces below", try_in_child(forbid_nested), "user.max_user_namespaces is set to 0 inside",
-           "/proc/sys is closed to us; seccomp and the missing capabilities stand in"),
+      replaceable(wall("no namespaces below", try_in_child(forbid_nested),
+                       "user.max_user_namespaces is set to 0 inside",
+                       "/proc/sys is closed to us; seccomp and the missing capabilities stand in")),
       wall("mounts by descriptor", try_in_child(new_mount_api), "open_tree, mount_setattr, fsmount",
            "needs kernel 5.12 and CAP_SYS_ADMIN"),
       wall("path resolution", try_in_child(beneath), "openat2", "needs kernel 5.6"),
@@ -129,9 +136,9 @@ std::vector<Wall> examine_walls(const HostFacts& facts) {
            "needs kernel 5.11"),
       cgroup_wall(facts),
       wall("seccomp", try_in_child(seccomp_filter), "filter with KILL_PROCESS", "needs CONFIG_SECCOMP_FILTER"),
-      wall("session keyring", try_in_child(session_keyring), "a new one for each sandbox",
-           "this kernel has no keyrings to hide, or refuses"),
-      landlock(),
+      replaceable(wall("session keyring", try_in_child(session_keyring), "a new one for each sandbox",
+                       "this kernel has no keyrings to hide, or refuses")),
+      replaceable(landlock()),
   };
 }
 

@@ -62,6 +62,7 @@ struct Parser {
 Parser::Parser() {
   using enum Entry::Command;
   app.require_subcommand(1)->fallthrough()->footer(kExitCodes);
+  app.set_version_flag("--version", "bulkhead " BULKHEAD_VERSION, "print the version");
   app.add_option("--state", state, "state directory (default: $BULKHEAD_STATE, else /var/lib/bulkhead)")
       ->type_name("DIR");
 
@@ -273,6 +274,8 @@ std::expected<CommandLine, ParseStop> parse_command_line(const std::vector<std::
     parser.app.parse(std::move(reversed));
   } catch (const CLI::CallForHelp&) {
     return std::unexpected(ParseStop{.code = 0, .text = parser.app.help()});
+  } catch (const CLI::CallForVersion& version) {
+    return std::unexpected(ParseStop{.code = 0, .text = std::string(version.what()) + "\n"});
   } catch (const CLI::ParseError& error) {
     const CLI::App& at = *deepest(&parser.app);
     const auto rest = parser.app.remaining(/*recurse=*/true);

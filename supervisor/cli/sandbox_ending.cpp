@@ -63,11 +63,15 @@ std::string ending_line(const ExitRecord& record, const std::string& policy, con
   return next.empty() ? line : line + "; next: " + next;
 }
 
-nlohmann::json ending_report(const ExitRecord& record, const std::string& policy, const std::string& rule) {
+nlohmann::json ending_report(const ExitRecord& record, const std::string& policy, const std::string& rule,
+                             const std::vector<Wall>& walls) {
   nlohmann::json report = record;
   report["policy"] = policy;
   report["rule"] = rule;
   report["exit_status"] = command_status(record);  // what bulkhead itself ends with
+  report["missing_walls"] = nlohmann::json::object();
+  for (const Wall& wall : walls)
+    if (!wall.present) report["missing_walls"][wall.name] = wall.detail;
   return report;
 }
 

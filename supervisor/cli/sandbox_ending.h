@@ -3,7 +3,9 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
+#include "sandbox/host/host_facts.h"
 #include "sandbox/launch/exit_record.h"
 
 namespace bulkhead {
@@ -17,7 +19,8 @@ int command_status(const ExitRecord& record);
 // empty where none is behind it.
 std::string ending_line(const ExitRecord& record, const std::string& policy, const std::string& rule);
 
-// For --report.
-nlohmann::json ending_report(const ExitRecord& record, const std::string& policy, const std::string& rule);
+// For --report. Of `walls` it names those that this host has not.
+nlohmann::json ending_report(const ExitRecord& record, const std::string& policy, const std::string& rule,
+                             const std::vector<Wall>& walls);
 
 }  // namespace bulkhead

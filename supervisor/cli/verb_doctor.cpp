@@ -24,7 +24,8 @@ std::string_view mode_text(CgroupMode mode) {
 nlohmann::json as_json(const HostFacts& facts, const std::vector<Wall>& walls, bool root) {
   nlohmann::json list = nlohmann::json::array();
   for (const Wall& wall : walls)
-    list.push_back({{"name", wall.name}, {"present", wall.present}, {"detail", wall.detail}});
+    list.push_back(
+        {{"name", wall.name}, {"present", wall.present}, {"required", wall.required}, {"detail", wall.detail}});
   return {{"kernel", facts.kernel},
           {"cgroups", {{"mode", mode_text(facts.cgroups.mode)}, {"reason", facts.cgroups.reason}}},
           {"asked_as_root", root},
@@ -38,7 +39,8 @@ Outcome<int> doctor_verb(const Context& context, const DoctorOptions& options) {
   if (!facts) return std::unexpected(facts.error());
   // Each is tried in a child of its own; what needs root is tried as root, nothing of the user's is read.
   const std::vector<Wall> walls = examine_walls(*facts);
-  const bool able = facts->cgroups.mode != CgroupMode::none && std::ranges::all_of(walls, &Wall::present);
+  const bool able = facts->cgroups.mode != CgroupMode::none &&
+                    std::ranges::none_of(walls, [](const Wall& wall) { return wall.required && !wall.present; });
   if (options.format == Format::json) {
     out_line(as_json(*facts, walls, context.root).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
     return able ? 0 : static_cast<int>(ExitCode::host_lacks);
@@ -47,7 +49,11 @@ Outcome<int> doctor_verb(const Context& context, const DoctorOptions& options) {
       {"kernel", printable(facts->kernel, 80), ""},
       {"control groups", std::string(mode_text(facts->cgroups.mode)), printable(facts->cgroups.reason, 400)}};
   for (const Wall& wall : walls)
-    rows.push_back({printable(wall.name, 80), wall.present ? "yes" : "NO", printable(wall.detail, 400)});
+    rows.push_back({printable(wall.name, 80),
+                    wall.present    ? "yes"
+                    : wall.required ? "NO"
+                                    : "no",
+                    printable(wall.detail, 400)});
   out_text(table(rows));
   if (!context.root) out_line("Most walls can only be tried as root: sudo bulkhead doctor");
   return able ? 0 : static_cast<int>(ExitCode::host_lacks);

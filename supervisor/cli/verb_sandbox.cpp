@@ -109,6 +109,8 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   if (auto root = need_root(context, "make compartments"); !root) return std::unexpected(root.error());
   auto host = or_exit(ExitCode::host_lacks, probe_host());
   if (!host) return std::unexpected(host.error());
+  // Tried while we are root, and only for who reads of it.
+  const std::vector<Wall> walls = options.report.empty() ? std::vector<Wall>{} : examine_walls(*host);
   // It waits for us and does nothing by itself; it ends when we do.
   auto launcher = or_exit(ExitCode::fault, LauncherClient::start_private(context.beside("bulkhead-launcher"), {}));
   if (!launcher) return std::unexpected(launcher.error());
@@ -140,7 +142,8 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   const std::string rule = rule_text(policy->files.document, record->origin);
   if (const std::string line = ending_line(*record, options.policy, rule); !line.empty()) err_line(line);
   if (report->valid())
-    if (auto written = write_report(*report, options.report, ending_report(*record, options.policy, rule)); !written)
+    if (auto written = write_report(*report, options.report, ending_report(*record, options.policy, rule, walls));
+        !written)
       return std::unexpected(written.error());
   return command_status(*record);
 }

@@ -48,7 +48,10 @@ TEST(SandboxEnding, ACommandThatIsNotThereEndsAsInAShell) {
 
 TEST(SandboxEnding, TheReportHoldsTheRecord) {
   const auto report =
-      ending_report({.id = "sandbox", .reason = EndReason::exited, .exit_code = 7, .wall_ms = 12}, "p", "");
+      ending_report({.id = "sandbox", .reason = EndReason::exited, .exit_code = 7, .wall_ms = 12}, "p", "",
+                    {{.name = "seccomp", .present = true, .detail = "x"},
+                     {.name = "Landlock", .present = false, .detail = "mounts are the wall", .required = false}});
+  EXPECT_EQ(report.at("missing_walls"), nlohmann::json({{"Landlock", "mounts are the wall"}}));
   EXPECT_EQ(report.at("reason"), "exited");
   EXPECT_EQ(report.at("exit_code"), 7);
   EXPECT_EQ(report.at("exit_status"), 7);

@@ -96,6 +96,7 @@ TEST(Options, TheOtherVerbs) {
   EXPECT_TRUE(parsed<CleanOptions>({"clean", "--kept"}).kept);
   EXPECT_EQ(parsed<DoctorOptions>({"doctor", "--json"}).format, Format::json);
   parsed<VersionOptions>({"version"});
+  EXPECT_EQ(parse({"--version"}).error().text, "bulkhead " BULKHEAD_VERSION "\n");
   parsed<CompletionOptions>({"completion"});
   EXPECT_EQ(refused({"kill"}), "bulkhead: kill needs an AGENT, or --run RUN\n  next: bulkhead kill --help\n");
   EXPECT_EQ(refused({"ps", "--", "x"}), "bulkhead: ps takes no command after --\n  next: bulkhead ps --help\n");
