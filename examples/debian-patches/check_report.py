@@ -10,7 +10,7 @@ FIXES = {"zipinfo-hostver", "zipinfo-method", "list-method", "build-date", "pkwa
 STOPPED_BY = {
     "write-usr": "Read-only file system",
     "write-etc": "",
-    "write-inputs": "Read-only file system",
+    "write-inputs": "",
     "write-repository": "No such file or directory",
     "write-sysctl": "",
     "mount": "",

@@ -34,7 +34,7 @@ chown "${SUDO_UID:-0}:${SUDO_GID:-0}" "$directory"
 chmod 755 "$directory"
 as_user "$here/prepare" "$directory/example"
 repository=$directory/example/unzip
-git() { as_user git -C "$repository" "$@"; }
+in_repository() { as_user git -C "$repository" "$@"; }
 
 # What a run must leave alone: a working tree with a change in it, the index, the configuration, and hooks, which must not run.
 # shellcheck disable=SC2016
@@ -67,24 +67,24 @@ MISCHIEF_PORT=$(cat "$directory/port")
 echo
 
 "$program" --state "$directory/state" journal example --json >"$directory/report.json"
-git show "$target:mischief/report.txt" >"$directory/mischief.txt"
+in_repository show "$target:mischief/report.txt" >"$directory/mischief.txt"
 python3 "$here/check_report.py" "$directory/report.json" "$directory/mischief.txt"
 
 # The merges, in the repository itself.
-merged=$(git log --first-parent --format=%s "main..$target" | wc -l)
+merged=$(in_repository log --first-parent --format=%s "main..$target" | wc -l)
 [ "$merged" = 7 ] || fail "expected 7 merges on $target, found $merged"
 for bug in zipinfo-hostver zipinfo-method list-method build-date pkware-attributes zipgrep-status; do
   for step in Test Fix Note; do
-    [ "$(git log --format=%s "main..$target" | grep -cxF "$step: $bug")" = 1 ] || fail "'$step: $bug' is not on $target exactly once"
+    [ "$(in_repository log --format=%s "main..$target" | grep -cxF "$step: $bug")" = 1 ] || fail "'$step: $bug' is not on $target exactly once"
   done
 done
-git fsck --strict >"$directory/fsck" 2>&1 || { cat "$directory/fsck"; fail "git fsck finds fault with the repository"; }
+in_repository fsck --strict >"$directory/fsck" 2>&1 || { cat "$directory/fsck"; fail "in_repository fsck finds fault with the repository"; }
 echo "$target: 7 merges, every step of six fixes exactly once"
 
 untouched | diff "$directory/before" - || fail "the user's working tree, index, configuration or hooks changed"
 [ ! -e "$directory/hook-ran" ] || fail "a hook of the repository ran"
 [ ! -e "$directory/reached" ] || fail "the host's loopback was reached"
-[ "$(git worktree list | wc -l)" = 1 ] || fail "a worktree is left"
+[ "$(in_repository worktree list | wc -l)" = 1 ] || fail "a worktree is left"
 echo "the user's working tree, index, configuration and hooks: untouched"
 
 "$program" --state "$directory/state" clean

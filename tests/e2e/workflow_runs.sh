@@ -42,7 +42,7 @@ expect 0 "merged" bulkhead run --name order "$scratch/order.yaml"
 same "files on the target" "file first.txt last.txt left.txt right.txt sub" "$(git ls-tree --name-only merged | paste -sd' ')"
 same "what last made" "left right" "$(git show merged:last.txt | paste -sd' ')"
 same "the base" "$(git rev-parse other)" "$(git rev-parse main)"
-same "merges" "merged merged merged merged" "$(report order '" ".join(a["merge"]["is"] for a in run["agents"])')"
+same "merges" "merged merged merged merged" "$(report order '" ".join(a["merge"]["state"] for a in run["agents"])')"
 git fsck --strict >"$output" 2>&1 || fail "git fsck finds fault"
 
 # A result that does not pass is a failed task, and stays a branch; a test that passes on the base proves nothing.
@@ -71,7 +71,7 @@ tasks:
   two: {command: sed -i s/two/TWO/ file}
 W
 expect 7 "file" bulkhead run --name conflict "$scratch/conflict.yaml"
-same "outcomes" "conflict merged" "$(report conflict '" ".join(sorted(a["merge"]["is"] for a in run["agents"]))')"
+same "outcomes" "conflict merged" "$(report conflict '" ".join(sorted(a["merge"]["state"] for a in run["agents"]))')"
 git rev-parse -q --verify bulkhead/conflict/one >/dev/null && git rev-parse -q --verify bulkhead/conflict/two >/dev/null ||
   fail "a branch of the conflict is gone"
 

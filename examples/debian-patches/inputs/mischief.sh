@@ -6,7 +6,7 @@ set -u
 [ "$PWD" = /workspace ] && [ "$(id -u)" != 0 ] || { echo "mischief: only inside a compartment" >&2; exit 2; }
 report=mischief/report.txt
 
-# attempt NAME COMMAND...: the command must fail; what it said last is the reason.
+# attempt NAME COMMAND...: the command must fail; the first thing it says is the reason.
 attempt() {
   local name=$1 said
   shift
@@ -14,7 +14,7 @@ attempt() {
   if said=$("$@" 2>&1); then
     said="WENT THROUGH"
   else
-    said="stopped: $(tail -n 1 <<<"$said" | sed 's/.*: //')"
+    said="stopped: $(head -n 1 <<<"$said" | sed 's/.*: //')"
   fi
   echo "mischief: $name: $said"
   echo "$name: $said" >>"$report"
@@ -59,7 +59,7 @@ hand_in() {
 # Last, as it is the end of this attempt: more memory than allowed, touched page by page.
 if [ -z "${BULKHEAD_RESUME:-}" ]; then
   echo "mischief: memory: taking a gigabyte"
-  exec dd if=/dev/zero of=/dev/null bs=1G count=1
+  exec dd if=/dev/zero of=/dev/null bs=1G count=1 iflag=fullblock
 fi
 reason=$(sed -n 's/.*"reason": *"\([a-z_]*\)".*/\1/p' "$BULKHEAD_RESUME" | head -n 1)
 echo "mischief: memory: stopped: ${reason:-unknown}"
