@@ -45,9 +45,10 @@ char buffer[65536];
 }
 
 // Copies what has arrived. Beyond the bound the output is read and dropped, so that the command never blocks on it.
-// Returns false at the end of the stream.
+// Returns false at the end of the stream. Bounded, so that writers who never pause cannot keep init from its other
+// work.
 bool pump(Capture& capture) {
-  for (;;) {
+  for (int round = 0; round < 16; ++round) {
     const ssize_t n = read(capture.from, buffer, sizeof buffer);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return errno == EAGAIN;
@@ -64,6 +65,7 @@ bool pump(Capture& capture) {
     capture.left -= done;
     capture.dropped += static_cast<unsigned long long>(n) - done;
   }
+  return true;
 }
 
 bool open_capture(Capture& capture, int to, unsigned long long limit, int& write_end) {

@@ -44,9 +44,15 @@ std::vector<std::string> parents(const CgroupLayout& layout) {
 
 Result<> enable_controllers(const std::string& directory) {
   const auto enabled = read_file(directory + "/cgroup.subtree_control").value_or("");
+  const auto is_enabled = [&](std::string_view controller) {
+    std::istringstream words(enabled);
+    for (std::string word; words >> word;)
+      if (word == controller) return true;
+    return false;
+  };
   std::string wanted;
   for (const char* controller : {"cpu", "memory", "pids"})
-    if (enabled.find(controller) == std::string::npos) wanted += std::string(wanted.empty() ? "+" : " +") + controller;
+    if (!is_enabled(controller)) wanted += std::string(wanted.empty() ? "+" : " +") + controller;
   if (wanted.empty()) return {};
   auto written = write_kernel_file(directory + "/cgroup.subtree_control", wanted);
   if (!written && written.error().code == EBUSY)

@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -212,7 +213,7 @@ int do_tmpfs(const Tree& tree, const ChildOperation& op, const ChildContext& con
     options[count][0] = "uid";
     options[count++][1] = decimal(uid, context.owner_uid);
     options[count][0] = "gid";
-    options[count++][1] = decimal(gid, context.owner_uid);
+    options[count++][1] = decimal(gid, context.owner_gid);
   }
   std::uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
   if (op.flags & kNoExec) attributes |= MOUNT_ATTR_NOEXEC;
@@ -248,8 +249,8 @@ int mount_and_attach(const Tree& tree, const ChildOperation& op, int mount, bool
 }
 
 int do_devpts(const Tree& tree, const ChildOperation& op) {
-  const char* const options[][2] = {{"newinstance", nullptr}, {"ptmxmode", "0666"}, {"mode", "0620"}};
-  return mount_and_attach(tree, op, new_file_system("devpts", options, 3, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
+  const char* const options[][2] = {{"newinstance", nullptr}, {"ptmxmode", "0666"}, {"mode", "0620"}, {"max", "64"}};
+  return mount_and_attach(tree, op, new_file_system("devpts", options, 4, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
 }
 
 int do_mask(const Tree& tree, const ChildOperation& op) {
@@ -373,7 +374,11 @@ int do_capabilities(const ChildContext& context) {
     data[half].effective = data[half].permitted = data[half].inheritable = bits;
   }
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-  return static_cast<int>(syscall(SYS_capset, &header, data));
+  if (syscall(SYS_capset, &header, data) != 0) return -1;
+  // A uid other than 0 loses at exec what is not ambient.
+  for (int capability = 0; capability <= context.last_capability; ++capability)
+    if ((kept >> capability & 1) && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0) return -1;
+  return 0;
 }
 
 int load_filter(const sock_fprog& program) {
@@ -388,6 +393,8 @@ int place_descriptors(const ChildContext& context) {
 }
 
 int exec_init(const ChildContext& context) {
+  // What the launcher ignores, its children must not: an ignored signal stays ignored across exec.
+  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   if (sigprocmask(SIG_SETMASK, &none, nullptr) != 0) return -1;
@@ -466,6 +473,10 @@ int perform(Tree& tree, const ChildOperation& op, const ChildContext& context) {
   context.failed_errno = errno == 0 ? EIO : errno;
   context.failed_at = at;
   context.failed_what = what;
+  if (context.report_fd >= 0) {
+    const ChildReport report{at, context.failed_errno};
+    if (write(context.report_fd, &report, sizeof report) != sizeof report) _exit(126);
+  }
   _exit(125);
 }
 
@@ -483,7 +494,6 @@ int run_child(void* argument) {
 }
 
 alignas(16) char child_stack[kStackBytes];
-alignas(16) char inner_stack[kStackBytes];
 
 // clone3(2) with a stack of the child's own: glibc has no wrapper, and on the parent's stack the child would overwrite
 // what the parent returns to.
@@ -517,7 +527,7 @@ pid_t clone_on(ChildContext& context, std::uint64_t flags, int cgroup_fd, int& p
   clone_args arguments{};
   arguments.flags = flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0);
   arguments.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
-  arguments.exit_signal = (flags & CLONE_PARENT) ? 0 : SIGCHLD;
+  arguments.exit_signal = SIGCHLD;
   arguments.cgroup = cgroup_fd >= 0 ? static_cast<std::uint64_t>(cgroup_fd) : 0;
   const long pid = clone3_on_stack(arguments, stack, function, &context);
   if (pid < 0) {
@@ -527,32 +537,36 @@ pid_t clone_on(ChildContext& context, std::uint64_t flags, int cgroup_fd, int& p
   return static_cast<pid_t>(pid);
 }
 
-struct Entry {
-  ChildContext* context;
+// The first of two processes: enters the namespaces (the pid namespace takes effect for its child only) and makes the
+// second, whose pid it tells through `tell`.
+[[noreturn]] void enter_and_clone(ChildContext& context, int cgroup_fd, int tell) {
   pid_t pid = -1;
-  int pidfd = -1;
-  int error = 0;
-};
-
-// Runs in an intermediate process that enters the namespaces; the pid namespace takes effect for its child only.
-int enter_and_clone(void* argument) {
-  Entry& entry = *static_cast<Entry*>(argument);
-  ChildContext& context = *entry.context;
-  for (std::size_t i = 0; i < context.v1_count; ++i)
-    if (write(context.v1_tasks[i], "0", 1) != 1) {
-      entry.error = errno;
-      _exit(125);
-    }
-  if (setns(context.join_pidfd, context.join_namespaces) != 0) {
-    entry.error = errno;
-    _exit(125);
+  if (do_session_keyring() == 0 && setns(context.join_pidfd, context.join_namespaces) == 0) {
+    clone_args arguments{};
+    arguments.flags = CLONE_PARENT | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0);
+    arguments.cgroup = cgroup_fd >= 0 ? static_cast<std::uint64_t>(cgroup_fd) : 0;
+    pid = static_cast<pid_t>(syscall(SYS_clone3, &arguments, sizeof arguments));
+    if (pid == 0) _exit(run_child(&context));
   }
-  ChildContext& inner = context;
-  inner.v1_count = 0;  // inherited
-  entry.pid = clone_on(inner, CLONE_PARENT, -1, entry.pidfd, inner_stack, run_child);
-  if (entry.pid < 0) entry.error = errno;
-  _exit(entry.pid < 0 ? 125 : 0);
+  const int answer = pid >= 0 ? pid : -errno;
+  _exit(write(tell, &answer, sizeof answer) == sizeof answer ? 0 : 1);
 }
+
+// Waits for a whole `answer`; false at the stream's end, and after `timeout_ms` with errno ETIMEDOUT.
+bool read_within(int fd, void* answer, std::size_t size, int timeout_ms) {
+  pollfd ready{fd, POLLIN, 0};
+  int polled = 0;
+  do polled = poll(&ready, 1, timeout_ms);
+  while (polled < 0 && errno == EINTR);
+  if (polled <= 0) {
+    errno = ETIMEDOUT;
+    return false;
+  }
+  errno = 0;
+  return read(fd, answer, size) == static_cast<ssize_t>(size);
+}
+
+constexpr int kEnterTimeoutMs = 2000;
 
 }  // namespace
 
@@ -561,24 +575,49 @@ pid_t clone_child(ChildContext& context, std::uint64_t clone_flags, int cgroup_f
 }
 
 pid_t clone_into(ChildContext& context, int cgroup_fd, int& pidfd) {
-  Entry entry{.context = &context};
-  clone_args arguments{};
-  int outer_pidfd = -1;
-  arguments.flags = CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0);
-  arguments.pidfd = reinterpret_cast<std::uint64_t>(&outer_pidfd);
-  arguments.exit_signal = SIGCHLD;
-  arguments.cgroup = cgroup_fd >= 0 ? static_cast<std::uint64_t>(cgroup_fd) : 0;
-  const long outer = clone3_on_stack(arguments, child_stack, enter_and_clone, &entry);
-  if (outer < 0) {
-    errno = static_cast<int>(-outer);
+  int tell[2], report[2];
+  if (pipe2(tell, O_CLOEXEC) != 0) return -1;
+  if (pipe2(report, O_CLOEXEC) != 0) {
+    close(tell[0]);
+    close(tell[1]);
     return -1;
   }
-  siginfo_t info{};
-  while (waitid(P_PIDFD, static_cast<id_t>(outer_pidfd), &info, WEXITED) != 0 && errno == EINTR) continue;
-  close(outer_pidfd);
-  pidfd = entry.pidfd;
-  errno = entry.error;
-  return entry.pid;
+  context.report_fd = report[1];
+  const pid_t helper = fork();
+  if (helper == 0) enter_and_clone(context, cgroup_fd, tell[1]);
+  close(tell[1]);
+  close(report[1]);
+  pid_t pid = -1;
+  int error = errno;
+  if (helper > 0) {
+    int answer = 0;
+    error = EIO;
+    if (read_within(tell[0], &answer, sizeof answer, kEnterTimeoutMs)) {
+      pid = answer > 0 ? answer : -1;
+      error = answer > 0 ? 0 : -answer;
+    }
+    if (pid < 0) kill(helper, SIGKILL);
+    while (waitpid(helper, nullptr, 0) < 0 && errno == EINTR) continue;
+  }
+  close(tell[0]);
+  if (pid > 0) {
+    // Our own child, not reaped yet: its pid cannot be somebody else's.
+    pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+    ChildReport failed;
+    if (read_within(report[0], &failed, sizeof failed, kEnterTimeoutMs)) {
+      context.failed_at = failed.failed_at;
+      context.failed_errno = failed.failed_errno;
+    } else if (errno == ETIMEDOUT) {  // stopped or frozen on the way; killing works on both
+      error = ETIMEDOUT;
+      syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
+      while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
+      close(pidfd);
+      pid = -1;
+    }  // else: the end of the stream, which is the exec
+  }
+  close(report[0]);
+  errno = error;
+  return pid;
 }
 
 }  // namespace bulkhead

@@ -39,7 +39,8 @@ struct ChildContext {
   int join_namespaces = 0;
   int user_namespace = -1;
   uid_t owner_uid = 0;  // host uid and gid of what the sandbox owns (tmpfs)
-  uid_t uid = 0;        // to become, as seen from the user namespace it is in by then
+  gid_t owner_gid = 0;
+  uid_t uid = 0;  // to become, as seen from the user namespace it is in by then
   gid_t gid = 0;
   const gid_t* groups = nullptr;
   std::size_t group_count = 0;
@@ -53,6 +54,8 @@ struct ChildContext {
   char* const* argv = nullptr;
   char* const* environment = nullptr;
 
+  int report_fd = -1;  // where memory is not shared: a ChildReport is written here instead
+
   // The answer, read by the launcher after the child has gone on or died.
   volatile int failed_errno = 0;
   volatile std::size_t failed_at = 0;  // index into operations; `count` where it was none of them
@@ -63,8 +66,15 @@ struct ChildContext {
 // the child. Returns the child's pid and its pidfd, or -1 with errno. Returns when the child has executed init or died.
 pid_t clone_child(ChildContext& context, std::uint64_t clone_flags, int cgroup_fd, int& pidfd);
 
+struct ChildReport {
+  std::uint64_t failed_at = 0;
+  std::int32_t failed_errno = 0;
+};
+
 // A child that enters `context.join_pidfd`'s namespaces first and is then cloned again, so that it stands inside the
-// pid namespace; it becomes the launcher's child too (CLONE_PARENT).
+// pid namespace; it becomes the launcher's child too (CLONE_PARENT). The agent can see, stop and freeze it while it is
+// being made: so it shares no memory with the launcher (a group out-of-memory kill takes every process that does), and
+// the launcher waits for it for a bounded time only. Fails with ETIMEDOUT where it did not get as far as its command.
 pid_t clone_into(ChildContext& context, int cgroup_fd, int& pidfd);
 
 }  // namespace bulkhead

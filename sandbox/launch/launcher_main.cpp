@@ -62,7 +62,8 @@ int main(int argc, char** argv) {
     return complain(
         ready_fd,
         {.operation = "start", .object = "launcher", .detail = "must be root", .hint = "run the command with sudo"});
-  ::signal(SIGPIPE, SIG_IGN);
+  // Whoever stops the service stops bulkheadd, which ends the runs through us; we go last. SIGKILL is still there.
+  for (const int number : {SIGPIPE, SIGTERM, SIGINT, SIGHUP}) ::signal(number, SIG_IGN);
   ::umask(077);
   ::prctl(PR_SET_DUMPABLE, 0);
   ::prctl(PR_SET_NAME, "bulkhead-launch");
@@ -80,11 +81,11 @@ int main(int argc, char** argv) {
     auto listener = bulkhead::listen_seqpacket(socket_path);
     if (!listener) return complain(ready_fd, listener.error());
     options.listener = std::move(*listener);
+    options.socket_path = socket_path;
   }
   auto server = bulkhead::LauncherServer::create(std::move(options));
   if (!server) return complain(ready_fd, server.error());
   if (ready_fd >= 0) ::close(ready_fd);  // the end of the stream, with nothing before it, means ready
   const auto ended = (*server)->run();
-  if (!socket_path.empty()) ::unlink(socket_path.c_str());
   return ended ? 0 : complain(-1, ended.error());
 }

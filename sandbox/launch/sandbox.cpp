@@ -80,6 +80,7 @@ void prepare_identity(Prepared& p, const LaunchPlan& plan) {
     if (op.step == Step::user_namespace) {
       const std::uint32_t inside = (op.flags & 1) ? 0 : kInsideUserId;
       p.context.owner_uid = static_cast<uid_t>(op.number) + inside;
+      p.context.owner_gid = p.context.owner_uid;
       p.context.uid = inside;
       p.context.gid = inside;
     }
@@ -88,6 +89,7 @@ void prepare_identity(Prepared& p, const LaunchPlan& plan) {
       p.context.owner_uid = static_cast<uid_t>(op.number);
       p.context.uid = static_cast<uid_t>(op.number);
       p.context.gid = ids.empty() ? 0 : ids.front();
+      p.context.owner_gid = p.context.gid;
       for (std::size_t i = 1; i < ids.size(); ++i) p.groups.push_back(ids[i]);
     }
     if (op.step == Step::capabilities)
@@ -272,6 +274,13 @@ std::expected<Sandbox, SetupFailure> Sandbox::launch(const LaunchSite& site, std
 
 std::expected<Sandbox, SetupFailure> Sandbox::launch_into(const LaunchSite& site, std::string id, const Sandbox& host,
                                                           CommandSpec command, int user_namespace, const Stdio& stdio) {
+  // What is born into a frozen cgroup does not get as far as its command.
+  if (host.frozen_)
+    return failed(Step::exec_init, Error{.operation = "enter sandbox",
+                                         .object = host.id_,
+                                         .code = EBUSY,
+                                         .detail = "a checkpoint is being taken",
+                                         .hint = "try again in a moment"});
   Prepared p;
   LaunchPlan plan = host.plan_;
   plan.command = std::move(command);
@@ -328,7 +337,9 @@ Result<> Sandbox::signal(int number) {
 
 Result<> Sandbox::set_frozen(bool frozen) {
   if (!cgroup_) return fail("freeze", id_, "stands inside another sandbox; freeze that one");
-  return cgroup_->set_frozen(frozen);
+  BULKHEAD_TRY(cgroup_->set_frozen(frozen));
+  frozen_ = frozen;
+  return {};
 }
 
 std::optional<Clock::time_point> Sandbox::enforce(Clock::time_point now) {
@@ -462,7 +473,9 @@ ExitRecord Sandbox::conclude() {
     r.pids_refusals = usage.pids_refusals;
   }
   const bool failed = r.reason == EndReason::signalled || (r.reason == EndReason::exited && r.exit_code != 0);
-  if (cause_) {
+  // A kill that came too late does not rewrite how the command ended.
+  const bool ended_itself = !by_signal && record && record->outcome == InitOutcome::exited;
+  if (cause_ && !ended_itself) {
     r.reason = *cause_;
   } else if (failed && r.oom_kills != 0) {
     r.reason = EndReason::out_of_memory;
@@ -472,6 +485,28 @@ ExitRecord Sandbox::conclude() {
     r.reason = EndReason::seccomp;
   }
   describe(r, plan_);
+  return r;
+}
+
+ExitRecord record_of_init(const std::string& id, int record_fd) {
+  ExitRecord r;
+  r.id = id;
+  r.detail = "its launcher died before it ended";
+  const auto record = read_record(record_fd);
+  if (!record) return r;
+  r.ended_unix_ms = record->ended_unix_ms;
+  r.stdout_dropped = record->stdout_dropped;
+  r.stderr_dropped = record->stderr_dropped;
+  if (record->outcome == InitOutcome::exited) {
+    r.reason = EndReason::exited;
+    r.exit_code = record->value;
+  } else if (record->outcome == InitOutcome::signalled) {
+    r.reason = EndReason::signalled;
+    r.signal = record->value;
+  } else {
+    r.reason = EndReason::setup_failed;
+    r.step_errno = record->value;
+  }
   return r;
 }
 

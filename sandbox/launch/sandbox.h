@@ -74,9 +74,13 @@ class Sandbox {
   Fd pidfd_, record_;
   std::optional<Cgroup> cgroup_;
   std::optional<EndReason> cause_;
+  bool frozen_ = false;
   Clock::time_point started_{};
   std::optional<Clock::time_point> wall_deadline_;
   std::uint64_t cpu_limit_us_ = 0;
 };
+
+// What init alone can tell of a sandbox whose launcher died: how the command ended, or `lost`.
+ExitRecord record_of_init(const std::string& id, int record_fd);
 
 }  // namespace bulkhead

@@ -57,6 +57,13 @@ std::string file_name(std::string id) {
   return id;
 }
 
+Result<> write_new_file(const std::string& path, const std::string& text) {
+  BULKHEAD_ASSIGN(const Fd fd, open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
+  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
+    return errno_error("write", path);
+  return {};
+}
+
 bool safe_name(const std::string& name) {
   if (name.empty() || name.size() > 200 || name.front() == '/' || name.back() == '/') return false;
   return name.find("..") == std::string::npos && name.find("//") == std::string::npos &&
@@ -92,19 +99,63 @@ Result<> LauncherServer::prepare() {
   if (!options_.state_dir.empty()) {
     BULKHEAD_TRY(make_directory(options_.state_dir + "/exits", 0700));
     BULKHEAD_TRY(make_directory(options_.state_dir + "/mnt", 0700));
+    BULKHEAD_TRY(end_forerunners_sandboxes());
+    BULKHEAD_TRY(read_records());
     // Mount points live on a tmpfs of the private namespace: nothing on disk but one empty directory.
     if (::mount("bulkhead-mnt", (options_.state_dir + "/mnt").c_str(), "tmpfs", MS_NOSUID | MS_NODEV,
                 "mode=0700,size=1m") != 0)
       return errno_error("mount", options_.state_dir + "/mnt");
   }
-  epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
-  if (!epoll_.valid()) return errno_error("epoll_create1");
-  if (options_.only_client.valid()) {
+  private_ = options_.only_client.valid();
+  if (private_) {
     clients_.push_back(std::make_unique<Client>());
     clients_.back()->channel = std::move(options_.only_client);
   }
   idle_since_ = Clock::now();
   return {};
+}
+
+// A launcher that died left its sandboxes without limits on their time and without a parent: whoever comes next ends
+// them. Their agents are gone on with from their checkpoints.
+Result<> LauncherServer::end_forerunners_sandboxes() {
+  constexpr int kTries = 500;
+  for (int i = 0; i < kTries; ++i) {
+    BULKHEAD_TRY(kill_cgroup_root(site_.cgroups, site_.cgroup_root));
+    if (cgroup_root_processes(site_.cgroups, site_.cgroup_root).empty()) break;
+    ::poll(nullptr, 0, 10);
+  }
+  return remove_cgroup_root(site_.cgroups, site_.cgroup_root);
+}
+
+// What a launcher before us recorded and nobody acknowledged, and what init left where no launcher lived to record it.
+Result<> LauncherServer::read_records() {
+  const std::string directory = options_.state_dir + "/exits/";
+  BULKHEAD_ASSIGN(const auto names, list_directory(directory));
+  for (const std::string& name : names) {
+    const auto dot = name.rfind('.');
+    std::string id = name.substr(0, dot);
+    std::replace(id.begin(), id.end(), '~', '/');
+    if (name.ends_with(".json")) {
+      const auto text = read_file(directory + name, 1 << 16);
+      const json record = text ? json::parse(*text, nullptr, false) : json();
+      try {
+        ended_[id] = {.record = record.get<ExitRecord>(), .told = false};
+        continue;
+      } catch (const json::exception&) {
+        // Half written when its launcher died: init's own record is what is left.
+      }
+    }
+    if (ended_.contains(id) || exists(directory + file_name(id) + ".json")) continue;
+    BULKHEAD_ASSIGN(const Fd record, open_file(directory + file_name(id) + ".init", O_RDONLY | O_NOFOLLOW));
+    ended_[id] = {.record = record_of_init(id, record.get()), .told = false};
+  }
+  return {};
+}
+
+void LauncherServer::stop_listening() {
+  if (!options_.listener.valid()) return;
+  ::unlink(options_.socket_path.c_str());
+  options_.listener.reset();
 }
 
 Result<> LauncherServer::run() {
@@ -135,9 +186,8 @@ Result<> LauncherServer::run() {
     for (auto& client : clients_)
       if (is_ready(client->channel.fd())) serve(*client);
     if (options_.listener.valid() && is_ready(options_.listener.get())) accept_clients();
-    const bool had_only_client = !options_.listener.valid();
     std::erase_if(clients_, [](const auto& client) { return client->gone; });
-    if (had_only_client && clients_.empty()) stop_ = true;
+    if (private_ && clients_.empty()) stop_ = true;
     tick();
   }
   kill_everything();
@@ -149,8 +199,7 @@ int LauncherServer::wait_milliseconds() const {
   for (const auto& [id, look] : looks_) next = std::min(next, look);
   const auto now = Clock::now();
   if (!cgroups_to_remove_.empty()) next = std::min(next, now + std::chrono::milliseconds(5));
-  if (options_.listener.valid() && clients_.empty() && living_.empty())
-    next = std::min(next, idle_since_ + options_.linger);
+  if (!private_ && clients_.empty() && living_.empty()) next = std::min(next, idle_since_ + options_.linger);
   for (const auto& [id, ended] : ended_)
     if (!ended.told && !clients_.empty()) next = std::min(next, now + std::chrono::milliseconds(100));
   if (next == Clock::time_point::max()) return -1;
@@ -174,7 +223,8 @@ void LauncherServer::tick() {
   remove_cgroups();
   if (!clients_.empty() || !living_.empty()) {
     idle_since_ = now;
-  } else if (options_.listener.valid() && now - idle_since_ >= options_.linger) {
+  } else if (!private_ && now - idle_since_ >= options_.linger) {
+    stop_listening();
     stop_ = true;
   }
 }
@@ -208,16 +258,15 @@ void LauncherServer::serve(Client& client) {
     return;
   }
   json answer;
-  std::vector<int> reply_fds;
   try {
     const json request = json::from_cbor((*message)->text);
-    answer = handle(request, std::move((*message)->fds), reply_fds);
+    answer = handle(request, std::move((*message)->fds));
     answer["serial"] = request.at("serial");
   } catch (const json::exception& e) {
     answer = to_reply(Error{.operation = "read request", .detail = e.what()});
   }
   const auto bytes = json::to_cbor(answer);
-  if (!client.channel.send({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, reply_fds)) client.gone = true;
+  if (!client.channel.send({reinterpret_cast<const char*>(bytes.data()), bytes.size()})) client.gone = true;
 }
 
 Sandbox* LauncherServer::find(const std::string& id) {
@@ -225,7 +274,7 @@ Sandbox* LauncherServer::find(const std::string& id) {
   return found == living_.end() ? nullptr : &found->second;
 }
 
-json LauncherServer::handle(const json& request, std::vector<Fd> fds, std::vector<int>&) {
+json LauncherServer::handle(const json& request, std::vector<Fd> fds) {
   const auto op = request.at("op").get<std::string>();
   const auto with_sandbox = [&](auto&& action) -> json {
     const auto id = request.at("id").get<std::string>();
@@ -262,6 +311,7 @@ json LauncherServer::handle(const json& request, std::vector<Fd> fds, std::vecto
                                   .work = request.at("work").get<std::string>()}));
   if (op == "unmount_workspace") return reply(unmount_workspace(request.at("name").get<std::string>()));
   if (op == "shutdown") {
+    stop_listening();
     stop_ = true;
     return {{"ok", true}};
   }
@@ -379,8 +429,9 @@ void LauncherServer::conclude(const std::string& id) {
   const auto found = living_.find(id);
   Ended ended{.record = found->second.conclude()};
   if (!options_.state_dir.empty()) {
-    // If this fails the record still lives in our memory and in init's own record.
-    if (auto written = write_file_atomic(record_path(id, ".json"), json(ended.record).dump()); !written)
+    // For whoever comes after us; the power going takes the sandboxes too, so no fsync. If this fails the record still
+    // lives in our memory and in init's own record.
+    if (auto written = write_new_file(record_path(id, ".json"), json(ended.record).dump()); !written)
       ended.record.detail += " (not recorded: " + written.error().text() + ")";
   }
   found->second.reap();
@@ -415,7 +466,7 @@ Result<std::string> LauncherServer::mount_workspace(const WorkspaceMount& mount)
   if (options_.state_dir.empty()) return fail("mount workspace", mount.name, "this launcher has no state directory");
   if (!safe_name(mount.name)) return fail("mount workspace", mount.name, "not a usable name");
   const std::string at = options_.state_dir + "/mnt/" + file_name(mount.name);
-  if (exists(at)) return errno_error("mount workspace", mount.name, EEXIST);
+  if (exists(at)) return errno_error("mount workspace", at, EEXIST);
   BULKHEAD_ASSIGN(const int user_namespace, ranges_->user_namespace(mount.range_base));
   const std::string staging = options_.state_dir + "/mnt/.staging";
   BULKHEAD_TRY(make_directory(staging, 0700));
@@ -441,7 +492,13 @@ Result<> LauncherServer::unmount_workspace(const std::string& name) {
 // After this no process of ours lives and no cgroup of ours is left, unless the kernel takes longer than two seconds.
 void LauncherServer::kill_everything() {
   for (auto& [id, sandbox] : living_) (void)sandbox.kill(EndReason::killed_by_request);
-  while (!living_.empty()) conclude(std::string(living_.begin()->first));
+  // Guests first: a sandbox's init cannot end before its guests are reaped, and they are ours to reap.
+  for (const bool guests : {true, false}) {
+    std::vector<std::string> ids;
+    for (const auto& [id, sandbox] : living_)
+      if (sandbox.is_guest() == guests) ids.push_back(id);
+    for (const auto& id : ids) conclude(id);
+  }
   const auto deadline = Clock::now() + std::chrono::seconds(2);
   while (!cgroups_to_remove_.empty() && Clock::now() < deadline) {
     remove_cgroups();

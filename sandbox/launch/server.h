@@ -21,8 +21,9 @@ struct LauncherOptions {
   std::string cgroup_root;
   std::string init_path;
   std::string uid_lock_file;
-  Fd listener;          // clients connect here; invalid for a private launcher
-  Channel only_client;  // a private launcher's; it ends with it
+  std::string socket_path;  // of the listener: removed before the last answer, so that nobody finds a dying launcher
+  Fd listener;              // clients connect here; invalid for a private launcher
+  Channel only_client;      // a private launcher's; it ends with it
   std::chrono::seconds linger{60};
 };
 
@@ -44,9 +45,12 @@ class LauncherServer {
   explicit LauncherServer(LauncherOptions options) : options_(std::move(options)) {}
 
   Result<> prepare();
+  Result<> end_forerunners_sandboxes();
+  Result<> read_records();
+  void stop_listening();
   void accept_clients();
   void serve(Client& client);
-  nlohmann::json handle(const nlohmann::json& request, std::vector<Fd> fds, std::vector<int>& reply_fds);
+  nlohmann::json handle(const nlohmann::json& request, std::vector<Fd> fds);
   nlohmann::json launch(const nlohmann::json& request, std::vector<Fd> fds);
   nlohmann::json exec(const nlohmann::json& request, std::vector<Fd> fds);
   nlohmann::json list() const;
@@ -74,6 +78,7 @@ class LauncherServer {
   std::vector<std::string> workspaces_;
   std::map<std::string, Clock::time_point> looks_;
   Clock::time_point idle_since_{};
+  bool private_ = false;  // has one client and ends with it
   bool stop_ = false;
 };
 

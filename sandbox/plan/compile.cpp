@@ -251,6 +251,8 @@ Result<> check(const SandboxSpec& spec, const CommandSpec& command, const Placem
   if (place.use_host_identity && !spec.allows(Loosening::host_identity))
     return fail("plan", "/allow", "running as a host user needs the word 'host-identity' in the policy's allow list");
   if (!place.use_host_identity && place.range_base == 0) return fail("plan", "identity", "no uid range was given");
+  if (std::find(spec.devices().begin(), spec.devices().end(), "null") == spec.devices().end())
+    return fail("plan", "/devices", "must have 'null': files of /proc are masked with it");
   for (const auto& device : spec.devices())
     if (std::find(host.device_nodes.begin(), host.device_nodes.end(), device) == host.device_nodes.end())
       return fail("plan", "/devices", "this host has no /dev/" + device, "remove it from the policy's devices");

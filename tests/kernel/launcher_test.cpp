@@ -48,6 +48,11 @@ class RootLauncher : public RootSandboxTest {
     ASSERT_EQ(::chmod(path.c_str(), 0755), 0);
     ASSERT_EQ(::lchown(path.c_str(), owner, owner), 0);
   }
+  // The parent of a sandbox's init, from proc_pid_stat(5).
+  static pid_t launcher_pid(pid_t init) {
+    const std::string stat = read_file("/proc/" + std::to_string(init) + "/stat").value();
+    return std::stoi(stat.substr(stat.rfind(')') + 4));
+  }
   std::string state_;
 };
 
@@ -185,6 +190,65 @@ TEST_F(RootLauncher, FrozenNothingMovesAndKilledItIsGone) {
   ASSERT_TRUE(client_->freeze("f"));
   ASSERT_TRUE(client_->kill("f", EndReason::idle));
   EXPECT_EQ(client_->next_exit()->reason, EndReason::idle);
+}
+
+TEST_F(RootLauncher, AFurtherCommandIsRefusedWhileTheSandboxIsFrozen) {
+  auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("f"));
+  ASSERT_TRUE(client_->launch({.id = "f", .plan = *plan, .extra_fds = {}}));
+  ASSERT_TRUE(client_->freeze("f"));
+  const auto refused = client_->exec("f", "f.exec", {"true"}, {}, "/tmp", -1, -1, -1);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().text(), "enter sandbox f: Device or resource busy (a checkpoint is being taken)");
+  ASSERT_TRUE(client_->thaw("f"));
+  ASSERT_TRUE(client_->exec("f", "f.exec", {"true"}, {{"PATH", "/usr/bin"}}, "/tmp", -1, -1, -1));
+  EXPECT_EQ(client_->next_exit()->exit_code, 0);
+}
+
+// An agent that stops every process it can see catches the further command half made; the launcher must not wait for
+// it.
+TEST_F(RootLauncher, AHostileAgentCannotHoldTheLauncherByStoppingAFurtherCommand) {
+  auto plan = plan_for(spec_of(policy()), {"python3", "-c", R"(
+import os, signal
+me = {1, os.getpid()}
+while True:
+    for name in os.listdir('/proc'):
+        if name.isdigit() and int(name) not in me:
+            try: os.kill(int(name), signal.SIGSTOP)
+            except OSError: pass
+)"},
+                       placement("h"));
+  ASSERT_TRUE(client_->launch({.id = "h", .plan = *plan, .extra_fds = {}}));
+  for (int i = 0; i < 3; ++i)
+    (void)client_->exec("h", "h.exec" + std::to_string(i), {"true"}, {{"PATH", "/usr/bin"}}, "/tmp", -1, -1, -1);
+  EXPECT_FALSE(client_->list()->empty());  // it answers
+}
+
+// The supervisor is told to end while somebody stands in a compartment: guests are reaped before the init they wait in.
+TEST_F(RootLauncher, ShutsDownWithAFurtherCommandAlive) {
+  auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("s"));
+  ASSERT_TRUE(client_->launch({.id = "s", .plan = *plan, .extra_fds = {}}));
+  ASSERT_TRUE(client_->exec("s", "s.exec", {"sleep", "1000"}, {{"PATH", "/usr/bin"}}, "/tmp", -1, -1, -1));
+}
+
+TEST_F(RootLauncher, TheNextLauncherEndsWhatADeadOneLeftAndKnowsHowItEnded) {
+  auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("orphan"));
+  const auto live = client_->launch({.id = "orphan", .plan = *plan, .extra_fds = {}});
+  ASSERT_TRUE(live);
+  auto quick = plan_for(spec_of(policy()), {"sh", "-c", "exit 9"}, placement("quick"));
+  ASSERT_TRUE(client_->launch({.id = "quick", .plan = *quick, .extra_fds = {}}));
+  ASSERT_EQ(client_->next_exit()->exit_code, 9);
+  ASSERT_EQ(::kill(launcher_pid(live->pid), SIGKILL), 0);
+  while (client_->poll_exits()) ::poll(nullptr, 0, 5);
+  client_.reset();
+  auto next = LauncherClient::start_detached(launcher_path(), state_, state_ + "/launcher.sock");
+  ASSERT_TRUE(next) << next.error().text();
+  client_ = std::make_unique<LauncherClient>(std::move(*next));
+  // Whoever adopted it may not have reaped it yet: what counts is that it runs nowhere.
+  EXPECT_TRUE(cgroup_root_processes(host_.cgroups, cgroup_root_name(state_)).empty());
+  std::map<std::string, ExitRecord> records;
+  for (const auto& row : client_->list().value()) records[row.id] = row.ended.value();
+  EXPECT_EQ(records.at("quick").exit_code, 9);
+  EXPECT_EQ(records.at("orphan").reason, EndReason::lost);
 }
 
 TEST_F(RootLauncher, ManyAtOnceEndTogether) {

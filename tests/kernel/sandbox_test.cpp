@@ -178,6 +178,19 @@ TEST_F(RootSandbox, AFurtherCommandStandsInTheSameCompartment) {
   EXPECT_EQ(client_->next_exit()->id, "host");
 }
 
+TEST_F(RootSandbox, SignalsAreAtTheirDefaults) {
+  const auto r = sh("grep -h -E '^Sig(Ign|Blk)' /proc/self/status; yes | head -1");
+  EXPECT_EQ(r.out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\ny\n") << r.err;
+  EXPECT_EQ(r.err, "");
+}
+
+TEST_F(RootSandbox, CannotTakeTheHostsTerminalsOrAioContexts) {
+  const auto r =
+      sh("python3 -c \"import os\nn=0\ntry:\n  while n<500: os.openpty(); n+=1\nexcept OSError as e: print(n<=64, "
+         "e.strerror)\"");
+  EXPECT_EQ(r.out, "True No space left on device\n") << r.err;
+}
+
 // Each number a worker's descriptor may have is one that the launcher may be using for something else just then.
 TEST_F(RootSandbox, ExtraDescriptorsArriveAtEveryNumber) {
   const Fd content = std::move(*make_memfd("bulkhead-test", "content"));

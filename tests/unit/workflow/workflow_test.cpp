@@ -57,7 +57,7 @@ TEST(Workflow, ReadsEveryKey) {
            "environment":{"K":"V"},"inputs":{"/inputs/x":"data/x"},"policy":"own.yaml","limits":{"memory":"1Gi","idle":"5m","wall":null},
            "restart":{"attempts":3,"backoff":"250ms"},"checkpoint":{"every":"1m"}},
       "b":{"command":"x","needs":["a"]}},
-    "faults":[{"agent":"a","attempt":2,"after":{"commits":1},"action":{"signal":"SIGTERM"}},{"agent":"b","action":{"signal":9}}]})");
+    "faults":[{"agent":"a","attempt":2,"after":{"commits":1},"action":{"signal":"SIGTERM"}},{"agent":"b","action":{"signal":"KILL"}}]})");
   EXPECT_EQ(workflow.name(), "patches");
   EXPECT_EQ(workflow.repository(), "../src");
   EXPECT_EQ(workflow.base(), "v1.2");
@@ -284,9 +284,10 @@ TEST(Workflow, RefusesFaultsThatCannotHappen) {
   EXPECT_EQ(fault({{"action", kill}}), "/faults/0: 'agent' is missing [name the task that the fault is for]");
   EXPECT_EQ(fault({{"agent", "a"}}), "/faults/0: 'action' is missing [write what to do: action: {signal: KILL}]");
   EXPECT_EQ(fault({{"agent", "a"}, {"action", {{"signal", "KIL"}}}}),
-            "/faults/0/action/signal: expected a signal such as KILL or TERM, got 'KIL' [did you mean 'KILL'?]");
-  EXPECT_EQ(fault({{"agent", "a"}, {"action", {{"signal", 99}}}}),
-            "/faults/0/action/signal: expected a whole number from 1 to 31, got number 99");
+            "/faults/0/action/signal: expected one of 'KILL', 'TERM', 'INT', 'HUP', 'QUIT', 'USR1' or 'USR2', got 'KIL' "
+            "[did you mean 'KILL'?]");
+  EXPECT_EQ(fault({{"agent", "a"}, {"action", {{"signal", 9}}}}),
+            "/faults/0/action/signal: expected a string, got number 9 [put it in quotes]");
   EXPECT_EQ(fault({{"agent", "a"}, {"attempt", 2}, {"action", kill}}),
             "/faults/0/attempt: 'a' has only 1 attempt [raise restart.attempts, or choose an earlier attempt]");
   EXPECT_EQ(fault({{"agent", "a"}, {"action", kill}}), "accepted");
