@@ -32,8 +32,8 @@ works sha256
 git -C plain worktree add -q "$scratch/linked" other
 works linked
 works plain/sub
-make_repository odd$'\n'"name with 'quotes'"
-works odd$'\n'"name with 'quotes'"
+make_repository "name with 'quotes', \$signs and \\ slashes"
+works "name with 'quotes', \$signs and \\ slashes"
 git clone -q plain with-submodule
 git -C with-submodule -c protocol.file.allow=always submodule --quiet add "$scratch/plain" module
 git -C with-submodule commit -qm "a submodule"
@@ -41,6 +41,8 @@ works with-submodule
 
 mkdir nothing
 refused 2 "not a git repository" nothing
+make_repository line$'\n'break
+refused 2 "line break" line$'\n'break
 git init -q empty
 refused 2 "" empty
 echo "repositories: those that can be worked on are, the others are refused"
