@@ -10,8 +10,8 @@
 namespace bulkhead {
 namespace {
 
-constexpr std::size_t listed_bytes = 40 * 1024;  // JSON of the list; the rest of the answer is small
-constexpr std::size_t entry_bytes = 112;         // JSON of an entry but for its path
+constexpr std::size_t listed_bytes = std::size_t{40} << 10;  // JSON of the list; the rest of the answer is small
+constexpr std::size_t entry_bytes = 112;                     // JSON of an entry but for its path
 
 // With -z: ":oldmode newmode oldid newid S" NUL path NUL for each path, then "added TAB removed TAB path" NUL for each.
 class Reader {

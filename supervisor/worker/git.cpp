@@ -44,7 +44,7 @@ Git Git::without(std::string_view variable) const {
   return copy;
 }
 
-Git Git::with(std::string variable, std::string value) const {
+Git Git::with(const std::string& variable, const std::string& value) const {
   Git copy = without(variable);
   copy.environment_.push_back(variable + "=" + value);
   return copy;

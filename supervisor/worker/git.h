@@ -18,7 +18,7 @@ class Git {
   Git();
 
   // Copies with one thing more; a Git is a value.
-  Git with(std::string variable, std::string value) const;  // an environment variable
+  Git with(const std::string& variable, const std::string& value) const;  // an environment variable
   Git without(std::string_view variable) const;
   Git config(std::string_view key, std::string_view value) const;  // -c key=value: stronger than the repository's own
   Git in(std::string directory) const;                             // working directory

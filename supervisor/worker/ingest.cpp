@@ -47,8 +47,8 @@ Result<> join(const Quarantine& quarantine, const std::string& objects) {
   BULKHEAD_ASSIGN(std::vector<std::string> files, list_directory(quarantine.path() + "/pack"));
   std::ranges::sort(files, {}, [](const std::string& name) { return name.ends_with(".idx"); });
   for (const std::string& name : files) {
-    const std::string from = quarantine.path() + "/pack/" + name;
-    const std::string to = objects + "/pack/" + name;
+    const std::string from = (quarantine.path() + "/pack/").append(name);
+    const std::string to = (objects + "/pack/").append(name);
     if (::rename(from.c_str(), to.c_str()) != 0) return errno_error("move pack to", to);
   }
   return {};

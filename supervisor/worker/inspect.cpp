@@ -187,7 +187,7 @@ Result<bool> ref_exists(const Git& git, const std::string& ref) {
 // Refs are files: 'a' and 'a/b' cannot both be branches.
 Result<std::string> branch_in_the_way(const Git& git, const std::string& branch) {
   for (auto slash = branch.find('/'); slash != std::string::npos; slash = branch.find('/', slash + 1)) {
-    const std::string above = branch.substr(0, slash);
+    std::string above = branch.substr(0, slash);
     BULKHEAD_ASSIGN(const bool there, ref_exists(git, "refs/heads/" + above));
     if (there) return above;
   }

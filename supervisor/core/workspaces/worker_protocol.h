@@ -35,7 +35,7 @@
 
 namespace bulkhead {
 
-inline constexpr std::size_t max_worker_facts = 64 * 1024;
+inline constexpr std::size_t max_worker_facts = std::size_t{64} << 10;
 
 using ObjectId = std::string;  // is_object_id()
 using Stream = std::string;    // an absolute path inside the sandbox, or "fd:N"
