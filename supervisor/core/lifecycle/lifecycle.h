@@ -13,7 +13,7 @@
 //     wait for an answer, a request, an exit record or the timer
 //   }
 //
-// Taking over: fold the journal, append supervisor_started, apply it, go on as above. Attempts that were started are
+// Taking over: fold the journal, append supervisor_started, apply it, go on as above. Attempts that were intended are
 // taken to live until AttemptEnded is journaled for them, so look for them first and journal what became of them.
 // Everything else that was in flight is decided again under the same name.
 #pragma once

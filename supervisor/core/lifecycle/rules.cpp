@@ -43,13 +43,6 @@ void after_attempt(RunState& state, AgentState& agent) {
   attempt_failed(state, agent, attempt.ended_at, describe(ended));
 }
 
-// Phases in which a merge or a verification of the merged tree can still be given up.
-bool merge_can_stop(const RunState& state, const AgentState& agent) {
-  // A verification has to be ended first (decide answers with Kill), a moving branch has to arrive; a preparation of a
-  // dead supervisor needs nothing.
-  return agent.merge.prepared ? !agent.flight.open() : !in_flight(state, agent.flight);
-}
-
 std::string failed_need(const RunState& state, const AgentState& agent) {
   for (const std::string& need : agent.plan.needs) {
     const AgentState& other = state.agents.at(need);
@@ -101,10 +94,13 @@ void settle_agent(RunState& state, AgentState& agent) {
         after_attempt(state, agent);
       return;
     case AgentPhase::verifying:
-      if (stop && !agent.flight.open()) cancel();
+      // One that runs is ended first (decide() answers with Kill). One of a dead supervisor has nobody to answer for
+      // it; whoever takes over ends what lives.
+      if (stop && !in_flight(state, agent.flight)) cancel();
       return;
     case AgentPhase::merging:
-      if (stop && merge_can_stop(state, agent)) cancel();
+      // A branch that may have moved has to arrive.
+      if (stop && !agent.merge.moving && !in_flight(state, agent.flight)) cancel();
       return;
     case AgentPhase::running:
     case AgentPhase::importing:

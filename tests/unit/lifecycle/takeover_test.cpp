@@ -80,8 +80,20 @@ TEST(TakingOver, KillsAgainWhatHadToDie) {
   EXPECT_EQ(life.due(), "Kill a/1 killed_by_request\n");
 }
 
+TEST(TakingOver, ACancelledVerificationOfADeadSupervisorIsNotWaitedFor) {
+  Life life(R"({"version":1,"tasks":{"a":{"command":"x","verify":"t"}}})");
+  life.to_running();
+  life.exits("a", 1, 0);
+  life.due();
+  life.imported("a", 1);
+  EXPECT_EQ(life.due(), "Verify a/1 pass on result tip-a\n");
+  life.say("", 0, SupervisorStarted{});
+  life.say("", 0, RunCancelRequested{.cause = "its supervisor had ended"});
+  EXPECT_EQ(life.due(), "FinishAgent a cancelled: its supervisor had ended\nCleanup a\n");
+}
+
 TEST(TakingOver, AFaultThatWasOnlyIntendedIsInjectedAgain) {
-  Life life(R"({"version":1,"tasks":{"a":{"command":"x"}},"faults":[{"agent":"a","action":{"signal":15}}]})");
+  Life life(R"({"version":1,"tasks":{"a":{"command":"x"}},"faults":[{"agent":"a","action":{"signal":"TERM"}}]})");
   life.to_running();
   EXPECT_EQ(life.due(), "InjectFault a/1 signal 15\n");
   life.say("", 0, SupervisorStarted{});
