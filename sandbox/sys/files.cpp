@@ -80,6 +80,7 @@ Result<> write_file_atomic(const std::string& path, std::string_view content, mo
     BULKHEAD_ASSIGN(const Fd fd, open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
     if (::fchmod(fd.get(), mode) != 0) return errno_error("chmod", temporary);  // whatever our umask takes away
     BULKHEAD_TRY(write_all(fd.get(), content, temporary));
+    if (::fchmod(fd.get(), mode) != 0) return errno_error("chmod", temporary);  // whatever the umask
     if (::fsync(fd.get()) != 0) return errno_error("fsync", temporary);
   }
   if (::rename(temporary.c_str(), path.c_str()) != 0) return errno_error("rename to", path);
@@ -127,27 +128,56 @@ Result<std::vector<std::string>> list_directory(const std::string& path) {
 }
 
 namespace {
-Result<> remove_below(int parent, const char* name, dev_t device, const std::string& shown) {
+// How deep one round goes. What lies deeper is moved up to the top for the next round: the stack and the number of open
+// descriptors stay bounded, however deep an agent dug.
+constexpr int kDepth = 64;
+
+struct Removal {
+  int top = -1;
+  dev_t device = 0;
+  unsigned moved = 0;
+};
+
+Result<> remove_below(Removal& removal, int parent, const char* name, int depth, const std::string& shown) {
   if (::unlinkat(parent, name, 0) == 0 || errno == ENOENT) return {};
   if (errno != EISDIR && errno != EPERM) return errno_error("remove", shown);
+  if (depth > kDepth) {
+    const std::string up = ".deep-" + std::to_string(::getpid()) + "-" + std::to_string(removal.moved++);
+    if (::renameat(parent, name, removal.top, up.c_str()) != 0) return errno_error("move up", shown);
+    return {};
+  }
   const Fd fd(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd.valid()) return errno_error("open", shown);
   struct stat st{};
   if (::fstat(fd.get(), &st) != 0) return errno_error("stat", shown);
-  if (device != 0 && st.st_dev != device) return fail("remove", shown, "something is mounted here");
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(::dup(fd.get())), ::closedir);
-  if (!dir) return errno_error("list", shown);
-  while (const dirent* entry = ::readdir(dir.get())) {
-    const std::string_view child = entry->d_name;
-    if (child == "." || child == "..") continue;
-    BULKHEAD_TRY(remove_below(fd.get(), entry->d_name, st.st_dev, shown + "/" + entry->d_name));
+  if (removal.top < 0) {
+    removal.top = fd.get();
+    removal.device = st.st_dev;
+  }
+  if (st.st_dev != removal.device) return fail("remove", shown, "something is mounted here");
+  const bool is_top = removal.top == fd.get();
+  for (unsigned before = removal.moved + 1; before != removal.moved;) {
+    before = removal.moved;
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(
+        ::fdopendir(::openat(fd.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)), ::closedir);
+    if (!dir) return errno_error("list", shown);
+    while (const dirent* entry = ::readdir(dir.get())) {
+      const std::string_view child = entry->d_name;
+      if (child == "." || child == "..") continue;
+      BULKHEAD_TRY(
+          remove_below(removal, fd.get(), entry->d_name, depth + 1, is_top ? shown + "/" + entry->d_name : shown));
+    }
+    if (!is_top) break;  // the top goes on until a round has moved nothing up
   }
   if (::unlinkat(parent, name, AT_REMOVEDIR) != 0 && errno != ENOENT) return errno_error("remove", shown);
   return {};
 }
 }  // namespace
 
-Result<> remove_tree(const std::string& path) { return remove_below(AT_FDCWD, path.c_str(), 0, path); }
+Result<> remove_tree(const std::string& path) {
+  Removal removal;
+  return remove_below(removal, AT_FDCWD, path.c_str(), 0, path);
+}
 
 Result<Fd> make_memfd(const char* name, std::string_view content) {
   Fd fd(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));

@@ -32,7 +32,7 @@ Result<> make_directory(const std::string& path, mode_t mode);
 Result<> make_directories(const std::string& path, mode_t mode);
 bool exists(const std::string& path);                                      // lstat
 Result<std::vector<std::string>> list_directory(const std::string& path);  // sorted, without . and ..
-// Removes a tree that only we write to (never an agent's): no link is followed, no mount is crossed.
+// Removes a tree in which nothing of an agent lives any more, however deep: no link is followed, no mount is crossed.
 Result<> remove_tree(const std::string& path);
 
 Result<Fd> make_memfd(const char* name, std::string_view content);  // sealed: no write, grow, shrink or further seal

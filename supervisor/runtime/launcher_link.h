@@ -17,7 +17,11 @@ namespace bulkhead {
 
 class LauncherLink {
  public:
-  LauncherLink(boost::asio::io_context& io, LauncherClient client);
+  using Start = std::function<Result<LauncherClient>()>;
+  // `start` finds or starts a launcher: called again when the one we have dies. What it had made (mounts, ranges) is
+  // gone then: `restarted` is called for whoever has to make it anew.
+  LauncherLink(boost::asio::io_context& io, LauncherClient client, Start start);
+  void on_restart(std::function<void()> restarted) { restarted_ = std::move(restarted); }
   ~LauncherLink();
 
   // Any call of the client; exits that arrived between its messages are handed out afterwards.
@@ -33,17 +37,24 @@ class LauncherLink {
   // Completes when the sandbox `id` has ended, at once if it has already. The record stays with the launcher until it
   // is acknowledged. With the launcher gone every sandbox ends as `lost`.
   boost::asio::awaitable<ExitRecord> wait(std::string id);
-  bool lost() const { return lost_; }
+  // Its record is journaled, or needed by nobody.
+  void acknowledge(const std::string& id);
+  // Watches no longer: lets the io_context run out of work.
+  void stop();
 
  private:
   void watch();
   void collect();
+  void restart();
 
   boost::asio::io_context& io_;
   LauncherClient client_;
   boost::asio::posix::stream_descriptor readable_;
   std::map<std::string, ExitRecord> arrived_;
   std::map<std::string, boost::asio::steady_timer*> waiting_;
+  Start start_;
+  std::function<void()> restarted_;
+  unsigned generation_ = 0;  // of the launcher
   bool lost_ = false;
   std::shared_ptr<char> alive_ = std::make_shared<char>();
 };

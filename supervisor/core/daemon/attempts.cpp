@@ -14,20 +14,6 @@
 #include "supervisor/core/daemon/workspaces.h"
 
 namespace bulkhead {
-namespace {
-
-namespace asio = boost::asio;
-using namespace std::chrono_literals;
-
-constexpr const char* kHomeInside = "/home/agent";
-constexpr const char* kResumeInside = "/run/bulkhead/resume.json";
-constexpr const char* kPromptInside = "/run/bulkhead/prompt.txt";
-constexpr auto kLook = 50ms;
-constexpr std::uint64_t kActivityCpuUs = 20'000;  // less CPU than this between looks is no activity
-
-std::string attempt_id(const RunContext& run, const std::string& agent, unsigned attempt) {
-  return run.run + "/" + agent + "/attempt-" + std::to_string(attempt);
-}
 
 AttemptEnded ended_by(const ExitRecord& r) {
   return {.reason = r.reason,
@@ -40,6 +26,22 @@ AttemptEnded ended_by(const ExitRecord& r) {
           .cpu_ms = r.cpu_ms,
           .peak_memory = r.peak_memory,
           .output_dropped = r.stdout_dropped + r.stderr_dropped};
+}
+
+namespace {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+constexpr const char* kHomeInside = "/home/agent";
+constexpr const char* kResumeInside = "/run/bulkhead/resume.json";
+constexpr const char* kPromptInside = "/run/bulkhead/prompt.txt";
+constexpr auto kLook = 50ms;
+constexpr auto kFruitless = 1s;
+constexpr std::uint64_t kActivityCpuUs = 20'000;  // less CPU than this between looks is no activity
+
+std::string attempt_id(const RunContext& run, const std::string& agent, unsigned attempt) {
+  return run.run + "/" + agent + "/attempt-" + std::to_string(attempt);
 }
 
 AttemptEnded not_started(const Error& error) {
@@ -146,6 +148,7 @@ asio::awaitable<void> watch_attempt(Watch& watch) {
   off_t output = 0;
   std::uint64_t cpu = 0;
   auto active = std::chrono::steady_clock::now();
+  auto next_look = active;
   bool told_idle = false;
   const auto cgroup = Cgroup::open(watch.run.site.host.cgroups, watch.run.site.cgroup_root, watch.cgroup);
   while (!watch.stop) {
@@ -154,9 +157,12 @@ asio::awaitable<void> watch_attempt(Watch& watch) {
     co_await watch.timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     if (watch.stop) break;
     const Stamp now = upper ? head_stamp(upper->get()) : Stamp{};
-    if (!(now == head)) {
+    if (!(now == head) && std::chrono::steady_clock::now() >= next_look) {
       head = now;
+      const unsigned before = watch.commits;
       co_await look_for_commits(watch);
+      // An agent that only touches the file does not keep a worker busy.
+      if (watch.commits == before) next_look = std::chrono::steady_clock::now() + kFruitless;
     }
     if (idle_limit.count() == 0 || told_idle) continue;
     const off_t written = size_of(watch.paths.stdout_file()) + size_of(watch.paths.stderr_file());
@@ -299,7 +305,7 @@ asio::awaitable<bool> prepare_attempt(RunContext& run, StartAttempt action, Comm
   runtime.live_sandbox.clear();
   run.note(action.agent, action.attempt,
            SetupEnded{.reason = record.reason, .exit_code = record.exit_code, .wall_ms = record.wall_ms, .output = {}});
-  (void)run.site.launcher.call([&](LauncherClient& c) { return c.acknowledge(setup.id); });
+  run.site.launcher.acknowledge(setup.id);
   if (record.reason == EndReason::exited && record.exit_code == 0) co_return true;
   AttemptEnded ended = ended_by(record);
   // A kill that was asked for is what ended it; anything else is a setup that failed.
@@ -364,7 +370,7 @@ asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action) {
   }
   note_denials(run, action.agent, action.attempt, record, *plan);
   run.note(action.agent, action.attempt, ended_by(record));
-  (void)run.site.launcher.call([&](LauncherClient& c) { return c.acknowledge(command.id); });
+  run.site.launcher.acknowledge(command.id);
 }
 
 void inject_fault(RunContext& run, const InjectFault& action) {

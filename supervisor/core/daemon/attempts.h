@@ -8,6 +8,7 @@ namespace bulkhead {
 // Journals attempt_started and, when it has ended, attempt_ended; boundaries and idleness in between.
 boost::asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action);
 
+AttemptEnded ended_by(const ExitRecord& record);
 void inject_fault(RunContext& run, const InjectFault& action);
 void kill_agent(RunContext& run, const Kill& action);
 

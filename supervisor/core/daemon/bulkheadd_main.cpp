@@ -91,8 +91,9 @@ Result<Fd> take_lock(const StatePaths& paths) {
   return lock;
 }
 
+// One that answers: a launcher may be on its way out when we connect.
 Result<LauncherClient> find_launcher(const StatePaths& paths, const std::string& beside) {
-  if (auto live = LauncherClient::connect(paths.launcher_socket())) return live;
+  if (auto live = LauncherClient::connect(paths.launcher_socket()); live && live->list()) return live;
   return LauncherClient::start_detached(beside + "/bulkhead-launcher", paths.root(), paths.launcher_socket());
 }
 
@@ -109,7 +110,7 @@ Result<> run(const Options& options) {
   BULKHEAD_ASSIGN(LauncherClient client, find_launcher(paths, beside));
 
   boost::asio::io_context io(1);
-  LauncherLink launcher(io, std::move(client));
+  LauncherLink launcher(io, std::move(client), [&] { return find_launcher(paths, beside); });
   BULKHEAD_ASSIGN(WorkerRunner workers,
                   WorkerRunner::create(launcher, host, beside + "/bulkhead-worker", policy_directories(beside)));
   DaemonSite site{.io = io,
@@ -119,8 +120,10 @@ Result<> run(const Options& options) {
                   .blobs = blobs,
                   .host = host,
                   .paths = paths,
-                  .cgroup_root = cgroup_root_name(paths.root())};
+                  .cgroup_root = cgroup_root_name(paths.root()),
+                  .bases_in_the_making = {}};
   Daemon daemon(site, options.lifetime);
+  launcher.on_restart([&] { daemon.launcher_restarted(); });
   boost::asio::signal_set signals(io, SIGTERM, SIGINT);
   signals.async_wait([&](boost::system::error_code error, int) {
     if (!error) daemon.stop();
@@ -131,7 +134,10 @@ Result<> run(const Options& options) {
     if (::write(options.ready_fd, line.data(), line.size()) < 0) return errno_error("tell that we are ready");
     ::close(options.ready_fd);
   }
-  io.run();
+  while (!daemon.leaving()) io.run_one();
+  signals.cancel();
+  launcher.stop();
+  io.run_for(std::chrono::seconds(5));  // clients read their last lines
   // Nothing of ours lives any more: the launcher goes with us. One that still has sandboxes (we were told to leave
   // them) stays.
   if (const auto present = launcher.call([](LauncherClient& c) { return c.list(); }); present && present->empty())

@@ -39,6 +39,11 @@ Result<> Daemon::start() {
     runs_.emplace(listing.run, std::make_unique<RunExecutor>(site_, listing.run));
     asio::co_spawn(site_.io, serve_takeover(listing.run, std::move(history)), rethrow);
   }
+  // Records of sandboxes nobody waits for any more: of finished runs, and of requests that never became one.
+  BULKHEAD_ASSIGN(const auto present, site_.launcher.call([](LauncherClient& c) { return c.list(); }));
+  for (const LiveSandbox& sandbox : present)
+    if (sandbox.ended && !runs_.contains(sandbox.id.substr(0, sandbox.id.find('/'))))
+      site_.launcher.acknowledge(sandbox.id);
   leave_if_done();
   return {};
 }
@@ -53,8 +58,7 @@ void Daemon::stop() {
 void Daemon::leave_if_done() {
   if (!runs_.empty() || !preparing_.empty()) return;
   if (stopping_) {
-    server_->stop();
-    site_.io.stop();
+    leave();
     return;
   }
   if (lifetime_ != Lifetime::once) return;
@@ -62,9 +66,20 @@ void Daemon::leave_if_done() {
   linger_.expires_after(served_ ? std::chrono::milliseconds(0) : std::chrono::milliseconds(kLinger));
   linger_.async_wait([this](boost::system::error_code error) {
     if (error || !runs_.empty() || !preparing_.empty() || !clients_.empty()) return;
-    server_->stop();
-    site_.io.stop();
+    leave();
   });
+}
+
+// Replies that are queued are still written: whoever runs the io_context gives them a moment.
+void Daemon::leave() {
+  leaving_ = true;
+  linger_.cancel();
+  server_->stop();
+}
+
+void Daemon::launcher_restarted() {
+  spdlog::error("the launcher died; another one carries on");
+  for (auto& [name, run] : runs_) run->launcher_restarted();
 }
 
 asio::awaitable<void> Daemon::serve_takeover(std::string run, std::vector<Event> history) {
@@ -81,7 +96,12 @@ asio::awaitable<void> Daemon::serve_takeover(std::string run, std::vector<Event>
 asio::awaitable<void> Daemon::serve_run(std::shared_ptr<ControlConnection> connection, RunRequest request) {
   const std::string name = request.run;
   auto executor = std::make_unique<RunExecutor>(site_, name);
-  const auto prepared = co_await prepare_run(executor->context(), std::move(request));
+  Result<> prepared;
+  try {
+    prepared = co_await prepare_run(executor->context(), std::move(request));
+  } catch (const nlohmann::json::exception& e) {
+    prepared = fail("read request", name, e.what());
+  }
   preparing_.erase(name);
   if (!prepared) {
     connection->send(error_reply(prepared.error(), 2));
@@ -219,7 +239,7 @@ void Daemon::handle_shell(const std::shared_ptr<ControlConnection>& connection, 
     return refuse(connection, "agent " + request.agent + " is not running now", "bulkhead ps lists what runs", 2);
   if (descriptors.size() != 3) return refuse(connection, "shell needs three descriptors", "", 2);
   const std::string& host = agent->second.live_sandbox;
-  const std::string id = host + "-shell" + std::to_string(++shells_);
+  const std::string id = host + "-shell-" + std::to_string(::getpid()) + "-" + std::to_string(++shells_);
   const SandboxSpec& spec = run->context().specs.at(request.agent);
   std::map<std::string, std::string> extra{{"BULKHEAD_RUN", request.run}, {"BULKHEAD_AGENT", request.agent}};
   if (!request.term.empty()) extra["TERM"] = request.term;
@@ -237,7 +257,7 @@ void Daemon::handle_shell(const std::shared_ptr<ControlConnection>& connection, 
 asio::awaitable<void> Daemon::serve_shell(std::shared_ptr<ControlConnection> connection, std::string run,
                                           std::string id) {
   const ExitRecord record = co_await site_.launcher.wait(id);
-  (void)site_.launcher.call([&](LauncherClient& c) { return c.acknowledge(id); });
+  site_.launcher.acknowledge(id);
   connection->send(FinishedReply{.run = run, .outcome = record.detail, .exit_code = exit_status(record)});
 }
 

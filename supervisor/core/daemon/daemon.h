@@ -20,6 +20,8 @@ class Daemon final : public ControlHandler {
   Result<> start();
   // Cancels every run; the daemon ends when they have.
   void stop();
+  bool leaving() const { return leaving_; }
+  void launcher_restarted();
 
   void on_request(const std::shared_ptr<ControlConnection>& connection, Request request,
                   std::vector<Fd> descriptors) override;
@@ -40,6 +42,7 @@ class Daemon final : public ControlHandler {
                                            std::string id);
   void finish(const std::string& run);
   void leave_if_done();
+  void leave();
   RunExecutor* find(const std::string& run);
 
   DaemonSite& site_;
@@ -54,6 +57,7 @@ class Daemon final : public ControlHandler {
   std::uint64_t shells_ = 0;
   bool served_ = false;  // somebody wanted more than to look: nobody else is on the way to a daemon with --once
   bool stopping_ = false;
+  bool leaving_ = false;
 };
 
 }  // namespace bulkhead

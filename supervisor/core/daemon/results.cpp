@@ -104,7 +104,7 @@ Async<ExitRecord> run_to_end(RunContext& run, const Task& task, CommandRun comma
   runtime.live_sandbox = command.id;
   ExitRecord record = co_await run.site.launcher.wait(command.id);
   runtime.live_sandbox.clear();
-  (void)run.site.launcher.call([&](LauncherClient& c) { return c.acknowledge(command.id); });
+  run.site.launcher.acknowledge(command.id);
   co_return record;
 }
 

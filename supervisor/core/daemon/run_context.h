@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "supervisor/core/api/messages.h"
@@ -27,6 +28,7 @@ struct DaemonSite {
   HostFacts host;
   StatePaths paths;
   std::string cgroup_root;
+  std::set<std::string> bases_in_the_making;  // directories
 };
 
 struct AgentRuntime {
@@ -56,7 +58,10 @@ struct RunContext {
   AgentPaths paths(const std::string& agent) const { return site.paths.agent(run, agent); }
   // The commit an agent starts from, and where that tree is kept.
   const ObjectId& base_of(const std::string& agent) const { return state.agents.at(agent).base; }
-  BasePaths base_paths(const ObjectId& commit) const { return site.paths.base(repository_key(facts.git_dir), commit); }
+  // A shallow repository's trees are kept apart: they lack history that the same commit has once it is unshallowed.
+  BasePaths base_paths(const ObjectId& commit) const {
+    return site.paths.base(repository_key(facts.git_dir) + (shallow ? "-shallow" : ""), commit);
+  }
   std::uint32_t range_of(const std::string& agent) const {
     return state.agents.at(agent).workspace ? state.agents.at(agent).workspace->range_base : 0;
   }

@@ -63,6 +63,8 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
   context_.facts = *context_.state.started;
   context_.owner = {.uid = context_.facts.owner_uid, .gid = context_.facts.owner_gid, .groups = {}};
   record(make_event(context_.run, "", 0, SupervisorStarted{.pid = ::getpid(), .boot_id = boot_id()}));
+  // Cancelled before its attempts are found ended: it is not their failure.
+  cancel("its supervisor had ended");
   BULKHEAD_CO_ASSIGN(const auto present, context_.site.launcher.call([](LauncherClient& c) { return c.list(); }));
   for (auto& [name, agent] : context_.state.agents) {
     if (agent.workspace) {
@@ -70,6 +72,15 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
       (void)context_.site.launcher.call([&](LauncherClient& c) { return c.adopt_range(agent.workspace->range_base); });
       context_.agents[name].imported_tip = agent.imported ? agent.imported->tip : agent.base;
     }
+  }
+  // What the journal does not hold of the repository. If it cannot be read now, clean-up says so itself.
+  InspectRequest inspect{
+      .repository = context_.facts.git_dir, .base = context_.facts.base, .target = {}, .config_home = {}};
+  if (const auto facts = co_await context_.site.workers.run(context_.owner_job("_takeover", MountAccess::read_only),
+                                                            std::move(inspect))) {
+    context_.borrowed_objects = facts->object_directories;
+    context_.object_format = facts->object_format;
+    context_.shallow = facts->shallow;
   }
   // Whatever lives of this run is ended; what ended while nobody looked has left its record.
   std::map<std::string, ExitRecord> records;
@@ -82,7 +93,7 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
           [&](LauncherClient& c) { return c.kill(sandbox.id, EndReason::killed_by_request); });
       records[sandbox.id] = co_await context_.site.launcher.wait(sandbox.id);
     }
-    (void)context_.site.launcher.call([&](LauncherClient& c) { return c.acknowledge(sandbox.id); });
+    context_.site.launcher.acknowledge(sandbox.id);
   }
   std::vector<std::string> names;
   for (const auto& [name, agent] : context_.state.agents) names.push_back(name);
@@ -90,26 +101,20 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
     const AgentState& agent = context_.state.agents.at(name);
     if (agent.attempts.empty() || agent.attempts.back().ended) continue;
     const unsigned number = agent.attempts.back().number;
-    AttemptEnded ended;
-    ended.detail = "nobody was left to see how it ended";
-    if (const auto found = records.find(context_.run + "/" + name + "/attempt-" + std::to_string(number));
-        found != records.end()) {
-      const ExitRecord& r = found->second;
-      ended = {.reason = r.reason,
-               .exit_code = r.exit_code,
-               .signal = r.signal,
-               .step = r.step,
-               .detail = r.detail,
-               .rule = r.origin,
-               .wall_ms = r.wall_ms,
-               .cpu_ms = r.cpu_ms,
-               .peak_memory = r.peak_memory,
-               .output_dropped = 0};
-    }
+    ExitRecord unseen;
+    unseen.detail = "nobody was left to see how it ended";
+    const auto found = records.find(context_.run + "/" + name + "/attempt-" + std::to_string(number));
+    const AttemptEnded ended = ended_by(found != records.end() ? found->second : unseen);
     record(make_event(context_.run, name, number, ended));
   }
-  cancel("its supervisor had ended");
   co_return Result<>{};
+}
+
+void RunExecutor::launcher_restarted() {
+  for (auto& [name, runtime] : context_.agents) runtime.mounted.clear();
+  for (const auto& [name, agent] : context_.state.agents)
+    if (agent.workspace && agent.phase != AgentPhase::gone)
+      (void)context_.site.launcher.call([&](LauncherClient& c) { return c.adopt_range(agent.workspace->range_base); });
 }
 
 void RunExecutor::cancel(const std::string& cause) {
@@ -152,8 +157,14 @@ asio::awaitable<void> do_create_workspace(RunContext& run, std::string agent) {
 
 asio::awaitable<void> do_checkpoint(RunContext& run, TakeCheckpoint action) {
   const auto taken = co_await take_checkpoint(run, action);
-  taken ? run.note(action.agent, action.attempt, *taken)
-        : run.note(action.agent, action.attempt, CheckpointFailed{.n = action.n, .reason = taken.error().text()});
+  if (!taken) {
+    run.note(action.agent, action.attempt, CheckpointFailed{.n = action.n, .reason = taken.error().text()});
+    co_return;
+  }
+  run.note(action.agent, action.attempt, *taken);
+  // What is not pruned now is at the next one, or goes with the agent.
+  if (const auto pruned = co_await prune_checkpoints(run, action.agent); !pruned)
+    spdlog::warn("{} {}: {}", run.run, action.agent, pruned.error().text());
 }
 
 asio::awaitable<void> do_import(RunContext& run, Import action) {

@@ -25,6 +25,8 @@ class RunExecutor {
   // Until run_finished. Every effect that was started is awaited.
   boost::asio::awaitable<void> run();
 
+  // The launcher's mounts and ranges went with it; ranges are taken again, mounts when they are needed.
+  void launcher_restarted();
   void cancel(const std::string& cause);
   Result<> cancel_agent(const std::string& agent, const std::string& cause);
   void follow(std::weak_ptr<ControlConnection> connection);  // events from now on

@@ -52,7 +52,8 @@ Result<WorkerRunner> WorkerRunner::create(LauncherLink& launcher, const HostFact
 
 Async<std::string> WorkerRunner::execute(WorkerJob job, std::vector<std::string> argv, std::string_view subcommand) {
   const SandboxSpec& spec = specs_.at(job.kind);
-  const std::string name = "worker-" + std::to_string(++count_);
+  // The pid keeps the names of two supervisors of one launcher apart.
+  const std::string name = "worker-" + std::to_string(::getpid()) + "-" + std::to_string(++count_);
   const std::string what = "bulkhead-worker " + std::string(subcommand);
 
   Placement place;
@@ -89,7 +90,7 @@ Async<std::string> WorkerRunner::execute(WorkerJob job, std::vector<std::string>
     co_return std::unexpected(live.error());
   }
   const ExitRecord record = co_await launcher_->wait(id);
-  (void)launcher_->call([&](LauncherClient& c) { return c.acknowledge(id); });
+  launcher_->acknowledge(id);
 
   ::lseek(out.get(), 0, SEEK_SET);
   BULKHEAD_CO_ASSIGN(std::string answer, read_fd(out.get(), max_worker_facts));

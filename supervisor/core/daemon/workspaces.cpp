@@ -83,6 +83,8 @@ WorkerJob RunContext::range_job(WorkerKind kind, const std::string& agent, std::
 Async<BaseReady> prepare_base(RunContext& run, ObjectId commit) {
   const auto start = std::chrono::steady_clock::now();
   const BasePaths base = run.base_paths(commit);
+  // Another run may be making the same one just now.
+  while (run.site.bases_in_the_making.contains(base.directory())) co_await pause_for(std::chrono::milliseconds(10));
   if (exists(base.ready()))
     co_return BaseReady{
         .commit = commit, .path = base.directory(), .milliseconds = milliseconds_since(start), .reused = true};
@@ -116,7 +118,9 @@ Async<BaseReady> prepare_base(RunContext& run, ObjectId commit) {
     ::unlink(paths.shallow().c_str());
     co_return write_file_atomic(paths.ready(), nlohmann::json{{"owner", store + kInsideUserId}}.dump());
   };
+  run.site.bases_in_the_making.insert(base.directory());
   const auto made = co_await make(run, commit, base, range);
+  run.site.bases_in_the_making.erase(base.directory());
   (void)run.site.launcher.call([&](LauncherClient& c) { return c.release_range(range); });
   if (!made) co_return std::unexpected(made.error());
   co_return BaseReady{
@@ -258,52 +262,82 @@ Async<> restore_checkpoint(RunContext& run, std::string agent, unsigned checkpoi
   co_return Result<>{};
 }
 
+namespace {
+
+// Files first, directories of attempts and checkpoints before what holds them. Where one part cannot be emptied by its
+// own range the rest stays too: `bulkhead clean` finds it.
+Async<> remove_agent_files(RunContext& run, std::string agent, std::uint32_t range) {
+  const std::string directory = run.paths(agent).directory();
+  if (!exists(directory)) co_return Result<>{};
+  for (const std::string& parent : {run.paths(agent).checkpoints(), directory}) {
+    BULKHEAD_CO_ASSIGN(const auto names, list_directory(parent));
+    for (const auto& name : names)
+      if (exists(parent + "/" + name + "/upper"))
+        BULKHEAD_CO_TRY(co_await remove_workspace_directory(run, agent, parent + "/" + name, range));
+  }
+  BULKHEAD_CO_TRY(remove_tree(directory));
+  ::rmdir(run.site.paths.run(run.run).c_str());  // with the last agent of the run
+  co_return Result<>{};
+}
+
+}  // namespace
+
+// Also of what was only intended: a supervisor that died half way through making a workspace may have registered it.
 Async<> clean_agent(RunContext& run, Cleanup action) {
-  AgentRuntime& runtime = run.agents[action.agent];
   Result<> result;
   const auto keep_first = [&](Result<> step) {
     if (!step && result) result = std::move(step);
   };
-  const auto mounted = runtime.mounted;
+  const auto mounted = run.agents[action.agent].mounted;
   for (const auto& [name, path] : mounted) keep_first(unmount_workspace(run, action.agent, name));
   const AgentState& state = run.state.agents.at(action.agent);
-  if (state.workspace) {
-    UnregisterRequest request{.git_dir = run.facts.git_dir,
-                              .run = run.run,
-                              .agent = action.agent,
-                              .branch = RefFate::keep,
-                              .pin = RefFate::remove,
-                              .only_if = {}};
-    // An agent that committed nothing leaves no branch.
-    if (!state.imported || state.imported->commits == 0) {
-      request.branch = RefFate::remove;
-      request.only_if = state.base;
-    }
-    auto unregistered =
-        co_await run.site.workers.run(run.owner_job(action.agent, MountAccess::read_write), std::move(request));
-    if (!unregistered) keep_first(std::unexpected(unregistered.error()));
-    if (!action.keep_files) {
-      const std::uint32_t range = state.workspace->range_base;
-      const std::string directory = run.paths(action.agent).directory();
-      const auto remove_below = [&](const std::string& parent) -> Async<> {
-        BULKHEAD_CO_ASSIGN(const auto names, list_directory(parent));
-        for (const auto& name : names) {
-          const std::string path = parent + "/" + name;
-          if (exists(path + "/upper"))
-            BULKHEAD_CO_TRY(co_await remove_workspace_directory(run, action.agent, path, range));
-        }
-        co_return Result<>{};
-      };
-      if (exists(directory)) {
-        keep_first(co_await remove_below(run.paths(action.agent).checkpoints()));
-        keep_first(co_await remove_below(directory));
-        keep_first(remove_tree(directory));
-        ::rmdir(run.site.paths.run(run.run).c_str());  // with the last agent of the run
-      }
-      keep_first(run.site.launcher.call([&](LauncherClient& c) { return c.release_range(range); }));
-    }
+  if (state.base.empty()) co_return result;
+  UnregisterRequest request{.git_dir = run.facts.git_dir,
+                            .run = run.run,
+                            .agent = action.agent,
+                            .branch = RefFate::keep,
+                            .pin = RefFate::remove,
+                            .only_if = {}};
+  // An agent that committed nothing leaves no branch.
+  if (!state.imported || state.imported->commits == 0) {
+    request.branch = RefFate::remove;
+    request.only_if = state.base;
   }
+  auto unregistered =
+      co_await run.site.workers.run(run.owner_job(action.agent, MountAccess::read_write), std::move(request));
+  if (!unregistered) keep_first(std::unexpected(unregistered.error()));
+  if (action.keep_files) co_return result;
+  if (!state.workspace) {
+    const std::string directory = run.paths(action.agent).directory();
+    if (exists(directory)) keep_first(remove_tree(directory));
+    ::rmdir(run.site.paths.run(run.run).c_str());
+    co_return result;
+  }
+  const std::uint32_t range = state.workspace->range_base;
+  keep_first(co_await remove_agent_files(run, action.agent, range));
+  keep_first(run.site.launcher.call([&](LauncherClient& c) { return c.release_range(range); }));
   co_return result;
+}
+
+// What no decision will ask for again: of the checkpoints taken, all but the newest and the newest that is no result.
+Async<> prune_checkpoints(RunContext& run, std::string agent) {
+  std::vector<unsigned> numbers;
+  bool kept_newest = false, kept_work = false;
+  const auto& checkpoints = run.state.agents.at(agent).checkpoints;
+  for (auto checkpoint = checkpoints.rbegin(); checkpoint != checkpoints.rend(); ++checkpoint) {
+    if (checkpoint->is != CheckpointState::Is::taken) continue;
+    const bool work = checkpoint->kind != CheckpointKind::result;
+    const bool keep = !kept_newest || (work && !kept_work);
+    kept_newest = true;
+    kept_work = kept_work || work;
+    if (!keep) numbers.push_back(checkpoint->n);
+  }
+  for (const unsigned n : numbers) {
+    const std::string directory = run.paths(agent).checkpoint(n).directory();
+    if (exists(directory))
+      BULKHEAD_CO_TRY(co_await remove_workspace_directory(run, agent, directory, run.range_of(agent)));
+  }
+  co_return Result<>{};
 }
 
 }  // namespace bulkhead

@@ -27,6 +27,8 @@ Async<> remove_workspace_directory(RunContext& run, std::string agent, std::stri
 Async<CheckpointTaken> take_checkpoint(RunContext& run, TakeCheckpoint action);
 Async<> restore_checkpoint(RunContext& run, std::string agent, unsigned checkpoint, AttemptPaths into);
 
+Async<> prune_checkpoints(RunContext& run, std::string agent);
+
 // Everything of the agent: mounts, registration, files, range.
 Async<> clean_agent(RunContext& run, Cleanup action);
 

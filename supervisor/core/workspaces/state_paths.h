@@ -4,7 +4,7 @@
 //     lock  journal.db  control.sock  launcher.sock
 //     blobs/                                bodies that are too large for an event, by content
 //     mnt/                                  mount points of the launcher's private mount namespace
-//     bases/<repository>/<commit>/          made once per repository and base commit
+//     bases/<repository>[-shallow]/<commit>/          made once per repository and base commit
 //       pack  shallow                       what is reachable from the commit (shallow: only of a shallow repository)
 //       tree/                               the checkout that every workspace has as its lower directory
 //     runs/<run>/<agent>/
