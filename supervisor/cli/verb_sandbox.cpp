@@ -92,10 +92,12 @@ Outcome<ExitRecord> wait_for_end(LauncherClient& launcher, const std::string& id
     const int signal = waits[1].revents == 0 ? 0 : signals.take();
     if (signal == 0) continue;
     const bool ending = signal == SIGINT || signal == SIGTERM || signal == SIGHUP;
-    // A command that has ended by now is no error: its record is on the way.
-    auto sent = asked && ending ? launcher.kill(id, EndReason::killed_by_request) : launcher.signal(id, signal);
-    if (!sent && sent.error().code != ESRCH && sent.error().code != ENOENT)
-      return failure(ExitCode::fault, sent.error());
+    const auto sent = asked && ending ? launcher.kill(id, EndReason::killed_by_request) : launcher.signal(id, signal);
+    // Most likely the command has ended meanwhile: its record is on the way. A launcher that is gone shows above.
+    if (!sent) {
+      err_line("bulkhead: pass " + signal_text(signal) + " on: " + printable(sent.error().text()));
+      continue;
+    }
     if (ending && !asked) {
       asked = true;
       err_line("bulkhead: passed " + signal_text(signal) + " on to the command; once more ends the sandbox");
