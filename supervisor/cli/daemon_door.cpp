@@ -34,6 +34,15 @@ std::string last_line(const std::string& path) {
   return printable(rest.substr(rest.rfind('\n') + 1), 400);
 }
 
+// As execve() takes them; they point into `words`.
+std::vector<char*> pointers(std::vector<std::string>& words) {
+  std::vector<char*> out;
+  out.reserve(words.size() + 1);
+  for (std::string& word : words) out.push_back(word.data());
+  out.push_back(nullptr);
+  return out;
+}
+
 // In the child, between fork and exec: only what is safe there. Answers with errno through the ready pipe's end.
 [[noreturn]] void exec_daemon(const std::vector<char*>& argv, const std::vector<char*>& environment, int ready,
                               int log) {
@@ -63,16 +72,12 @@ Outcome<pid_t> start_daemon(const StatePaths& state, const std::string& program)
   Fd reading(ends[0]), writing(ends[1]);
 
   std::vector<std::string> words{program, "--once", "--state", state.root(), "--ready-fd", std::to_string(kReadyFd)};
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
+  const std::vector<char*> argv = pointers(words);
   // Nothing of the caller's but where an administrator keeps policies, which sudo lets through only if told to.
   std::vector<std::string> variables{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
   if (const char* policies = ::secure_getenv("BULKHEAD_POLICIES"))
     variables.push_back(std::string("BULKHEAD_POLICIES=") + policies);
-  std::vector<char*> environment;
-  for (std::string& variable : variables) environment.push_back(variable.data());
-  environment.push_back(nullptr);
+  const std::vector<char*> environment = pointers(variables);
   const pid_t pid = ::fork();
   if (pid < 0) return failure(ExitCode::fault, errno_error("start", program).error());
   if (pid == 0) exec_daemon(argv, environment, writing.get(), log->get());
@@ -198,7 +203,7 @@ Result<> prepare_state_directory(const std::string& path) {
   return {};
 }
 
-Result<DaemonDoor> DaemonDoor::open(StatePaths state, std::string program, WhenNoDaemon when) {
+Result<DaemonDoor> DaemonDoor::open(const StatePaths& state, const std::string& program, WhenNoDaemon when) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) return errno_error("make socket pair");
   Fd ours(ends[0]), theirs(ends[1]);

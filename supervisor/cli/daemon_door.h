@@ -20,7 +20,7 @@ enum class WhenNoDaemon { start_one, refuse };
 class DaemonDoor {
  public:
   // Needs root. `program` is bulkheadd's path. Forks: call it while single-threaded.
-  static Result<DaemonDoor> open(StatePaths state, std::string program, WhenNoDaemon when);
+  static Result<DaemonDoor> open(const StatePaths& state, const std::string& program, WhenNoDaemon when);
   // Once. Blocks until the daemon serves, or says why it does not.
   Outcome<ControlClient> connect();
 

@@ -22,8 +22,8 @@ class Follower {
       // What has come is taken first: poll() knows nothing of lines that the client has read already.
       auto reply = client_.poll();
       if (!reply) return lost(reply.error());
-      if (*reply) {
-        if (auto ended = take(**reply); !ended || *ended) return finish(std::move(ended));
+      if (const std::optional<Reply>& came = *reply) {
+        if (const Ended ended = take(*came); !ended || ended->has_value()) return finish(ended);
         continue;
       }
       std::array<pollfd, 2> waits{{{client_.socket().get(), POLLIN, 0}, {interrupts.fd(), POLLIN, 0}}};
@@ -53,12 +53,12 @@ class Follower {
     return std::nullopt;  // accepted
   }
 
-  Outcome<int> finish(Ended ended) {
+  Outcome<int> finish(const Ended& ended) {
     // How the run ended stands, whether or not it can be told in full.
     if (!events_.empty())
       if (auto shown = show_report(); !shown) complain(shown.error());
     if (!ended) return std::unexpected(ended.error());
-    return **ended;
+    return ended->value_or(static_cast<int>(ExitCode::fault));
   }
 
   Outcome<> show_report() const {
@@ -74,8 +74,7 @@ class Follower {
     if (cancelled_) return false;
     cancelled_ = true;
     err_line("cancelling (" + signal_text(signal) + "); press Ctrl-C again to stop waiting");
-    // Where it cannot be sent the daemon is gone, which the next poll() says.
-    static_cast<void>(client_.send(CancelRequest{run_}));
+    if (auto sent = client_.send(CancelRequest{run_}); !sent) err_line("bulkhead: " + printable(sent.error().text()));
     return true;
   }
 

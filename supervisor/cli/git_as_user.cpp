@@ -20,6 +20,7 @@ constexpr std::size_t kMaxLineShown = std::size_t{64} << 10;
 
 std::vector<char*> pointers(std::vector<std::string>& words) {
   std::vector<char*> out;
+  out.reserve(words.size() + 1);
   for (std::string& word : words) out.push_back(word.data());
   out.push_back(nullptr);
   return out;
@@ -59,7 +60,7 @@ Result<Child> spawn(std::vector<std::string> argv, std::vector<std::string> envi
   report_write.reset();
   int code = 0;
   if (::read(report_read.get(), &code, sizeof code) == sizeof code) {
-    static_cast<void>(Child{pid}.wait());
+    BULKHEAD_TRY(Child{pid}.wait());
     return errno_error("execute", argv[0], code);
   }
   return Child{pid};

@@ -190,7 +190,7 @@ Result<> become(const CallerIdentity& caller) {
 std::vector<std::string> environment_block(const Environment& environment) {
   std::vector<std::string> out;
   out.reserve(environment.size());
-  for (const auto& [key, text] : environment) out.push_back(key + "=" + text);
+  for (const auto& [key, text] : environment) out.emplace_back(key).append("=").append(text);
   return out;
 }
 

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 // A part of a JSON pointer (RFC 6901).
-std::string escaped(std::string part) {
+std::string escaped(const std::string& part) {
   std::string out;
   for (const char c : part) out += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
   return out;
@@ -134,7 +134,7 @@ Outcome<RunRequest> read_run_input(const Context& context, const RunOptions& opt
   }
   auto repository = find_repository(workflow.repository().empty() ? context.directory : workflow.repository());
   if (!repository) {
-    if (source->document && source->document->value.contains("repository"))
+    if (const auto& document = source->document; document && document->value.contains("repository"))
       return std::unexpected(source->wrong(
           "/repository", {.operation = {}, .detail = repository.error().text(), .hint = repository.error().hint}));
     return failure(ExitCode::bad_input, repository.error());

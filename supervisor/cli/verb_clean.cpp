@@ -53,7 +53,7 @@ Outcome<State> look(const StatePaths& paths) {
     // A plan that was never complete never started anything.
     if (folded.planned && !folded.finished && !state.survivors.live_runs.contains(run.run))
       state.interrupted.push_back(run.run);
-    else if (folded.finished && folded.started->keep_workspaces)
+    else if (folded.finished && folded.started && folded.started->keep_workspaces)
       state.survivors.kept_runs.insert(run.run);
   }
   return state;

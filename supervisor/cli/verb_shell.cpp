@@ -93,8 +93,9 @@ Outcome<std::optional<int>> arrived(ControlClient& client) {
   while (true) {
     auto reply = or_exit(ExitCode::fault, client.poll());
     if (!reply) return std::unexpected(reply.error());
-    if (!*reply) return std::nullopt;
-    if (auto ended = end_of(**reply); !ended || *ended) return ended;
+    const std::optional<Reply>& came = *reply;
+    if (!came) return std::nullopt;
+    if (auto ended = end_of(*came); !ended || ended->has_value()) return ended;
   }
 }
 
@@ -110,11 +111,11 @@ Outcome<int> with_terminal(ControlClient& client, const Fd& pty) {
   while (true) {
     auto ended = arrived(client);
     if (!ended) return std::unexpected(ended.error());
-    if (*ended) {
+    if (const std::optional<int>& status = *ended) {
       // What it wrote last is still on its way through the pty.
       for (pollfd rest{pty.get(), POLLIN, 0}; ::poll(&rest, 1, 0) > 0 && (rest.revents & POLLIN) != 0;)
         if (!pump(pty.get(), STDOUT_FILENO)) break;
-      return **ended;
+      return *status;
     }
     if (::poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR)
       return failure(ExitCode::fault, errno_error("wait for the shell").error());
@@ -130,7 +131,7 @@ Outcome<int> without_terminal(ControlClient& client) {
     if (!reply) return std::unexpected(reply.error());
     auto ended = end_of(*reply);
     if (!ended) return std::unexpected(ended.error());
-    if (*ended) return **ended;
+    if (const std::optional<int>& status = *ended) return *status;
   }
 }
 

@@ -8,7 +8,7 @@
 namespace bulkhead {
 namespace {
 
-constexpr std::size_t kChunk = 64 * 1024;
+constexpr std::size_t kChunk = std::size_t{64} << 10;
 using Control = std::array<char, CMSG_SPACE(kMaxDescriptors * sizeof(int))>;
 
 }  // namespace

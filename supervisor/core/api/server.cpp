@@ -118,8 +118,8 @@ class Connection final : public ControlConnection, public std::enable_shared_fro
   }
 
   void shut() {
-    ErrorCode ignored;  // the descriptor is gone either way
-    socket_.close(ignored);
+    ErrorCode error;  // the descriptor is gone either way
+    error = socket_.close(error);
     descriptors_.clear();
   }
 
@@ -148,8 +148,8 @@ class Server final : public ControlServer {
 
   void stop() override {
     if (!acceptor_.is_open()) return;
-    ErrorCode ignored;
-    acceptor_.close(ignored);
+    ErrorCode error;  // likewise
+    error = acceptor_.close(error);
     ::unlink(path_.c_str());
     for (const auto& weak : connections_)
       if (auto connection = weak.lock()) connection->detach();
