@@ -49,7 +49,9 @@ struct RunVerb {
   Outcome<int> operator()(const PolicyCheckOptions& o) const { return policy_check_verb(context, o); }
   Outcome<int> operator()(const ConfigOptions& o) const { return config_verb(context, o); }
   Outcome<int> operator()(const DiffOptions& o) const { return diff_verb(context, o); }
-  Outcome<int> operator()(const LogOptions& o) const { return log_verb(context, o); }
+  Outcome<int> operator()(const LogOptions& o) const {
+    return o.output ? output_verb(context, o) : log_verb(context, o);
+  }
   Outcome<int> operator()(const ApplyOptions& o) const { return apply_verb(context, o); }
   Outcome<int> operator()(const ShellOptions& o) const { return shell_verb(context, o); }
   Outcome<int> operator()(const JournalOptions& o) const { return journal_verb(context, o); }

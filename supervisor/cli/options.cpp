@@ -128,7 +128,8 @@ Parser::Parser() {
 
   v = app.add_subcommand("log", "Show an agent's commits");
   v->add_option("AGENT", log.agent, kAgent)->required();
-  v->footer("Example:\n  sudo bulkhead log latest/issue-41");
+  v->add_flag("--output", log.output, "Show what it wrote to stdout and stderr instead, attempt by attempt");
+  v->footer("Example:\n  sudo bulkhead log latest/issue-41\n  sudo bulkhead log --output latest/issue-41");
   add(v, none, [this](auto) { return log; });
 
   v = app.add_subcommand("apply", "Merge an agent's branch into the branch that is checked out");

@@ -46,6 +46,7 @@ struct DiffOptions {
 };
 
 struct LogOptions {
+  bool output = false;  // what it wrote to stdout and stderr, instead of its commits
   std::string agent;
 };
 

@@ -13,6 +13,7 @@ Outcome<int> policy_check_verb(const Context& context, const PolicyCheckOptions&
 Outcome<int> config_verb(const Context& context, const ConfigOptions& options);
 Outcome<int> diff_verb(const Context& context, const DiffOptions& options);
 Outcome<int> log_verb(const Context& context, const LogOptions& options);
+Outcome<int> output_verb(const Context& context, const LogOptions& options);
 Outcome<int> apply_verb(const Context& context, const ApplyOptions& options);
 Outcome<int> shell_verb(const Context& context, const ShellOptions& options);
 Outcome<int> journal_verb(const Context& context, const JournalOptions& options);

@@ -38,6 +38,9 @@ expect 143 "" bulkhead run --name third -- sh -c 'kill -TERM $$'
 untouched
 
 expect 0 "new file" bulkhead log first/agent
+expect 0 "" bulkhead run --name talk -- sh -c 'echo said; printf "\033[31mred\n" >&2'
+expect 0 "said" bulkhead log --output talk/agent
+grep -qF '\x1b[31mred' "$output" || fail "an agent's escape sequence was not escaped"
 expect 0 "+new" bulkhead diff first/agent
 expect 0 "" bulkhead ps
 expect 0 "" bulkhead journal first --json

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <spdlog/spdlog.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -201,6 +202,19 @@ void note_denials(RunContext& run, const std::string& agent, unsigned attempt, c
                         .detail = "fork was refused " + times(record.pids_refusals)});
 }
 
+// What the agent said outlives its workspace. Bounded by its policy; never looked into by us.
+void keep_output(RunContext& run, const StartAttempt& action, const AttemptPaths& paths) {
+  const auto keep = [&](const std::string& path) -> std::string {
+    const auto text = read_file(path, std::size_t{1} << 30);
+    if (!text || text->empty()) return {};
+    auto blob = run.site.blobs.put(*text, Durability::process);
+    if (!blob) spdlog::warn("{} {}: {}", run.run, action.agent, blob.error().text());
+    return blob ? *blob : std::string();
+  };
+  const OutputKept kept{.stdout_blob = keep(paths.stdout_file()), .stderr_blob = keep(paths.stderr_file())};
+  if (!kept.stdout_blob.empty() || !kept.stderr_blob.empty()) run.note(action.agent, action.attempt, kept);
+}
+
 Result<LaunchPlan> plan_command(RunContext& run, const Task& task, const CommandRun& command) {
   const SandboxSpec& spec = run.specs.at(task.name);
   std::map<std::string, std::string> extra = task.environment;
@@ -369,6 +383,7 @@ asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action) {
     co_await watch.finished.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
   note_denials(run, action.agent, action.attempt, record, *plan);
+  keep_output(run, action, paths);
   run.note(action.agent, action.attempt, ended_by(record));
   run.site.launcher.acknowledge(command.id);
 }

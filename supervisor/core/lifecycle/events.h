@@ -387,6 +387,18 @@ struct AttemptEnded {
   bool operator==(const AttemptEnded&) const = default;
 };
 
+struct OutputKept {  // what the attempt wrote, as blobs; told for people, decides nothing
+  static constexpr const char* type = "output_kept";
+  static constexpr int version = 1;
+  std::string stdout_blob;  // BlobId; empty: it wrote nothing there
+  std::string stderr_blob;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("stdout", self.stdout_blob), visit("stderr", self.stderr_blob);
+  }
+  bool operator==(const OutputKept&) const = default;
+};
+
 // ---- import, verification, merge
 
 struct ImportIntended {
