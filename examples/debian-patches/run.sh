@@ -63,30 +63,45 @@ for ((i = 0; i < 100; i++)); do [ -s "$directory/port" ] && break; sleep 0.1; do
 
 export MISCHIEF_REPOSITORY=$repository MISCHIEF_STATE=$directory/state MISCHIEF_PORT
 MISCHIEF_PORT=$(cat "$directory/port")
-"$program" --state "$directory/state" run --name example "$directory/example/workflow.yaml"
+"$program" --state "$directory/state" run --name example --keep-workspaces "$directory/example/workflow.yaml"
 echo
+
+# The killed agent's second attempt did not do the first step again.
+echo "zipinfo-method, attempt 2:"
+resumed=$(grep '^agent' "$directory/state/runs/example/zipinfo-method/2/stdout")
+sed 's/^/  /' <<<"$resumed"
+for line in "an earlier attempt was interrupted" "already done: step 1" "step 2: the fix" "done"; do
+  grep -qF "agent zipinfo-method: $line" <<<"$resumed" || fail "the second attempt did not say '$line'"
+done
 
 "$program" --state "$directory/state" journal example --json >"$directory/report.json"
 in_repository show "$target:mischief/report.txt" >"$directory/mischief.txt"
 python3 "$here/check_report.py" "$directory/report.json" "$directory/mischief.txt"
 
 # The merges, in the repository itself.
-merged=$(in_repository log --first-parent --format=%s "main..$target" | wc -l)
-[ "$merged" = 7 ] || fail "expected 7 merges on $target, found $merged"
+python3 -c '
+import json, sys
+for agent in json.load(open(sys.argv[1]))["agents"]:
+    print(agent["name"], agent["merge"]["commit"])' "$directory/report.json" >"$directory/merges"
+while read -r agent merge; do
+  in_repository merge-base --is-ancestor "$merge" "$target" || fail "the merge of $agent is not on $target"
+  in_repository merge-base --is-ancestor "bulkhead/example/$agent" "$merge" || fail "the work of $agent is not in its merge"
+done <"$directory/merges"
+[ "$(wc -l <"$directory/merges")" = 7 ] || fail "expected 7 merges"
 for bug in zipinfo-hostver zipinfo-method list-method build-date pkware-attributes zipgrep-status; do
   for step in Test Fix Note; do
     [ "$(in_repository log --format=%s "main..$target" | grep -cxF "$step: $bug")" = 1 ] || fail "'$step: $bug' is not on $target exactly once"
   done
 done
-in_repository fsck --strict >"$directory/fsck" 2>&1 || { cat "$directory/fsck"; fail "in_repository fsck finds fault with the repository"; }
+in_repository fsck --strict >"$directory/fsck" 2>&1 || { cat "$directory/fsck"; fail "git fsck finds fault with the repository"; }
 echo "$target: 7 merges, every step of six fixes exactly once"
 
 untouched | diff "$directory/before" - || fail "the user's working tree, index, configuration or hooks changed"
 [ ! -e "$directory/hook-ran" ] || fail "a hook of the repository ran"
 [ ! -e "$directory/reached" ] || fail "the host's loopback was reached"
-[ "$(in_repository worktree list | wc -l)" = 1 ] || fail "a worktree is left"
 echo "the user's working tree, index, configuration and hooks: untouched"
 
 "$program" --state "$directory/state" clean
 "$program" --state "$directory/state" clean --check || fail "clean left something"
+[ "$(in_repository worktree list | wc -l)" = 1 ] || fail "a worktree is left"
 echo "the example ran as it should"

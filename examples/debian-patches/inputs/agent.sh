@@ -17,7 +17,7 @@ if ! git config user.email >/dev/null; then
 fi
 
 if [ -n "${BULKHEAD_RESUME:-}" ] && [ -r "$BULKHEAD_RESUME" ]; then
-  say "an earlier attempt was interrupted: $(tr -d '\n' <"$BULKHEAD_RESUME" | cut -c 1-400)"
+  say "an earlier attempt was interrupted: $(sed -n 's/.*"reason": *"\([a-z_]*\)".*/\1/p' "$BULKHEAD_RESUME" | tail -n 1)"
 fi
 
 subject="Test: $bug"
