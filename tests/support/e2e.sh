@@ -14,7 +14,7 @@ export GIT_AUTHOR_NAME=user GIT_AUTHOR_EMAIL=user@example.com GIT_COMMITTER_NAME
 export GIT_CONFIG_GLOBAL=$scratch/gitconfig GIT_CONFIG_NOSYSTEM=1
 git config --file "$GIT_CONFIG_GLOBAL" init.defaultBranch main
 git config --file "$GIT_CONFIG_GLOBAL" --add safe.directory '*'
-unset BULKHEAD_STATE
+unset BULKHEAD_STATE SUDO_UID SUDO_GID SUDO_USER SUDO_COMMAND
 
 bulkhead() { "$binaries/bulkhead" --state "$state" "$@"; }
 
