@@ -63,13 +63,12 @@ for ((i = 0; i < 100; i++)); do [ -s "$directory/port" ] && break; sleep 0.1; do
 
 export MISCHIEF_REPOSITORY=$repository MISCHIEF_STATE=$directory/state MISCHIEF_PORT
 MISCHIEF_PORT=$(cat "$directory/port")
-"$program" --state "$directory/state" run --name example --keep-workspaces "$directory/example/workflow.yaml"
+"$program" --state "$directory/state" run --name example "$directory/example/workflow.yaml"
 echo
 
 # The killed agent's second attempt did not do the first step again.
-echo "zipinfo-method, attempt 2:"
-resumed=$(grep '^agent' "$directory/state/runs/example/zipinfo-method/2/stdout")
-sed 's/^/  /' <<<"$resumed"
+resumed=$("$program" --state "$directory/state" log --output example/zipinfo-method)
+echo "$resumed"
 for line in "an earlier attempt was interrupted" "already done: step 1" "step 2: the fix" "done"; do
   grep -qF "agent zipinfo-method: $line" <<<"$resumed" || fail "the second attempt did not say '$line'"
 done
