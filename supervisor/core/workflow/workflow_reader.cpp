@@ -52,6 +52,7 @@ bool is_branch_name(std::string_view name) {
 
 std::vector<std::string> names_of(const std::map<std::string, Task>& tasks) {
   std::vector<std::string> names;
+  names.reserve(tasks.size());
   for (const auto& [name, task] : tasks) names.push_back(name);
   return names;
 }
