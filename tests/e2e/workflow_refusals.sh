@@ -69,6 +69,13 @@ version: 1
 repository: repository
 tasks: {a: {command: [touch, "${NO_SUCH_VARIABLE}"]}}
 W
+cat >"$scratch/w.yaml" <<'W'
+version: 1
+repository: repository
+merge: {into: bulkhead/same}
+tasks: {a: {command: "true"}}
+W
+expect 2 "the branches of run same" bulkhead run --name same "$scratch/w.yaml"
 expect 2 "no-such-file.yaml" bulkhead run no-such-file.yaml
 expect 2 "" bulkhead run
 expect 2 "did you mean" bulkhead rnu

@@ -37,7 +37,11 @@ std::vector<MountSpec> host_view() {
   return mounts;
 }
 
-Result<> refuse_target(const InspectFacts& facts, const std::string& into) {
+Result<> refuse_target(const InspectFacts& facts, const std::string& run, const std::string& into) {
+  // git keeps a branch as a file: bulkhead/RUN cannot be one beside bulkhead/RUN/AGENT.
+  if (into == "bulkhead/" + run || into.starts_with("bulkhead/" + run + "/"))
+    return fail("merge into", into, "the branches of run " + run + " are kept below that name",
+                "choose another name for one of the two");
   if (facts.target_checked_out.empty()) return {};
   return fail("merge into", into, "the branch is checked out at " + facts.target_checked_out,
               "check out another branch there, or merge into a new one (merge: {into: bulkhead/" + into + "})");
@@ -65,7 +69,7 @@ Async<> prepare_run(RunContext& run, RunRequest request) {
                          .target = workflow.merge_into(),
                          .config_home = request.caller.home};
   BULKHEAD_CO_ASSIGN(const InspectFacts facts, co_await run.site.workers.run(std::move(job), std::move(inspect)));
-  BULKHEAD_CO_TRY(refuse_target(facts, workflow.merge_into()));
+  BULKHEAD_CO_TRY(refuse_target(facts, run.run, workflow.merge_into()));
   run.borrowed_objects = facts.object_directories;
   run.object_format = facts.object_format;
   run.shallow = facts.shallow;
