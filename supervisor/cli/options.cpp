@@ -24,11 +24,13 @@ constexpr const char* kExitCodes =
     "  sudo bulkhead run workflow.yaml        several agents, as the file says\n"
     "  bulkhead doctor                        what this host can do, wall by wall";
 
+using Words = std::vector<std::string>;
+
 // One verb: its CLI11 part, what it makes of it, and whether a command may follow.
 struct Entry {
   enum class Command { none, optional_after_dashes, required, optional } command = Command::none;
   CLI::App* app = nullptr;
-  std::function<Verb(std::vector<std::string>)> make;
+  std::function<Verb(Words&&)> make;
 };
 
 // Owns what CLI11 writes into while it parses.
@@ -53,7 +55,7 @@ struct Parser {
   std::vector<Entry> entries;
 
   Parser();
-  void add(CLI::App* verb, Entry::Command command, std::function<Verb(std::vector<std::string>)> make) {
+  void add(CLI::App* verb, Entry::Command command, std::function<Verb(Words&&)> make) {
     entries.push_back({.command = command, .app = verb, .make = std::move(make)});
   }
   Format format() const { return json ? Format::json : Format::text; }
@@ -78,7 +80,7 @@ Parser::Parser() {
       "Examples:\n"
       "  sudo bulkhead run fix-bugs.yaml\n"
       "  sudo bulkhead run -- sh -c 'sed -i s/colour/color/ *.md && git commit -am spelling'");
-  add(v, optional_after_dashes, [this](auto command) {
+  add(v, optional_after_dashes, [this](Words&& command) {
     run.command = std::move(command);
     return run;
   });
@@ -93,7 +95,7 @@ Parser::Parser() {
       "request killed it, 159 for a forbidden system call, 124 when its time was up, 3 when the sandbox could not be\n"
       "made, 2 for a bad policy.\n\n"
       "Example:\n  sudo bulkhead sandbox run --policy policies/offline.yaml --report end.json -- make test");
-  add(v, required, [this](auto command) {
+  add(v, required, [this](Words&& command) {
     sandbox_run.command = std::move(command);
     return sandbox_run;
   });
@@ -101,7 +103,7 @@ Parser::Parser() {
   v->add_option("--policy", sandbox_plan.policy, "policy: a name or a file")->type_name("P")->capture_default_str();
   v->add_flag("--json", json, "as JSON");
   v->prefix_command()->footer("Example:\n  bulkhead sandbox plan --policy policies/offline.yaml -- make test");
-  add(v, optional, [this](auto command) {
+  add(v, optional, [this](Words&& command) {
     sandbox_plan.command = std::move(command);
     sandbox_plan.format = format();
     return sandbox_plan;
@@ -112,25 +114,25 @@ Parser::Parser() {
   v = policy->add_subcommand("check", "Say whether a policy is right, or where and why not");
   v->add_option("P", policy_check.policy, "policy: a name or a file")->required();
   v->footer("Example:\n  bulkhead policy check policies/offline.yaml");
-  add(v, none, [this](auto) { return policy_check; });
+  add(v, none, [this](Words&&) { return policy_check; });
 
   v = app.add_subcommand("config", "Print a YAML or JSON file as the canonical JSON that Bulkhead reads");
   v->add_option("FILE", config.file, "workflow, policy or any other file")->required();
   v->footer("Example:\n  bulkhead config workflow.yaml");
-  add(v, none, [this](auto) { return config; });
+  add(v, none, [this](Words&&) { return config; });
 
   constexpr const char* kAgent = "`agent` of the latest run, or `run/agent`";
   v = app.add_subcommand("diff", "Show what an agent changed");
   v->add_option("AGENT", diff.agent, kAgent)->required();
   v->add_flag("--stat", diff.stat, "only the files and how much");
   v->footer("Example:\n  sudo bulkhead diff issue-41");
-  add(v, none, [this](auto) { return diff; });
+  add(v, none, [this](Words&&) { return diff; });
 
   v = app.add_subcommand("log", "Show an agent's commits");
   v->add_option("AGENT", log.agent, kAgent)->required();
   v->add_flag("--output", log.output, "Show what it wrote to stdout and stderr instead, attempt by attempt");
   v->footer("Example:\n  sudo bulkhead log latest/issue-41\n  sudo bulkhead log --output latest/issue-41");
-  add(v, none, [this](auto) { return log; });
+  add(v, none, [this](Words&&) { return log; });
 
   v = app.add_subcommand("apply", "Merge an agent's branch into the branch that is checked out");
   v->add_option("AGENT", apply.agent, kAgent)->required();
@@ -141,12 +143,12 @@ Parser::Parser() {
       "Refused while tracked files are changed, and where the agent changed files that tools execute (.envrc,\n"
       ".github/, .vscode/, …; exit 6). A conflict leaves everything as it was (exit 7). No hook runs.\n\n"
       "Example:\n  sudo bulkhead apply issue-41");
-  add(v, none, [this](auto) { return apply; });
+  add(v, none, [this](Words&&) { return apply; });
 
   v = app.add_subcommand("shell", "Stand inside a running agent's compartment");
   v->add_option("AGENT", shell.agent, kAgent)->required();
   v->footer("Examples:\n  sudo bulkhead shell issue-41\n  sudo bulkhead shell issue-41 -- git status");
-  add(v, optional_after_dashes, [this](auto command) {
+  add(v, optional_after_dashes, [this](Words&& command) {
     shell.command = std::move(command);
     return shell;
   });
@@ -156,7 +158,7 @@ Parser::Parser() {
   v->add_flag("--events", journal.events, "every event, one a line, instead of the report");
   v->add_flag("--json", json, "as JSON; with --events one object a line");
   v->footer("Examples:\n  sudo bulkhead journal\n  sudo bulkhead journal 20261120 --events --json");
-  add(v, none, [this](auto) {
+  add(v, none, [this](Words&&) {
     if (journal.run.empty()) journal.run = "latest";
     journal.format = format();
     return journal;
@@ -165,7 +167,7 @@ Parser::Parser() {
   v = app.add_subcommand("ps", "List the runs and what they are at");
   v->add_flag("--json", json, "as JSON");
   v->footer("Example:\n  sudo bulkhead ps");
-  add(v, none, [this](auto) {
+  add(v, none, [this](Words&&) {
     ps.format = format();
     return ps;
   });
@@ -176,27 +178,27 @@ Parser::Parser() {
       ->type_name("RUN")
       ->excludes(agent);
   v->footer("Examples:\n  sudo bulkhead kill issue-41\n  sudo bulkhead kill --run latest");
-  add(v, none, [this](auto) { return kill; });
+  add(v, none, [this](Words&&) { return kill; });
 
   v = app.add_subcommand("clean", "Remove what dead runs left behind: directories, sockets, cgroups, worktree entries");
   v->add_flag("--check", clean.check, "only list it; exit 1 when there is something");
   v->add_flag("--kept", clean.kept, "also workspaces that runs were told to keep");
   v->footer("Example:\n  sudo bulkhead clean --check");
-  add(v, none, [this](auto) { return clean; });
+  add(v, none, [this](Words&&) { return clean; });
 
   v = app.add_subcommand("doctor", "Say which walls this host can build and what stands in for those it cannot");
   v->add_flag("--json", json, "as JSON");
   v->footer("Example:\n  sudo bulkhead doctor");
-  add(v, none, [this](auto) {
+  add(v, none, [this](Words&&) {
     doctor.format = format();
     return doctor;
   });
 
-  add(app.add_subcommand("version", "Print the version"), none, [](auto) { return VersionOptions{}; });
+  add(app.add_subcommand("version", "Print the version"), none, [](Words&&) { return VersionOptions{}; });
 
   v = app.add_subcommand("completion", "Print a completion script for bash");
   v->footer("Example:\n  source <(bulkhead completion)");
-  add(v, none, [](auto) { return CompletionOptions{}; });
+  add(v, none, [](Words&&) { return CompletionOptions{}; });
 
   // --state may stand anywhere before the command. Not by falling through to the program where the command may come
   // without dashes: its words would fall through too.
@@ -211,7 +213,8 @@ Parser::Parser() {
 
 std::unexpected<ParseStop> mistake(const CLI::App& at, const std::string& text, std::string next = {}) {
   std::string name = at.get_name();
-  for (const CLI::App* up = at.get_parent(); up != nullptr; up = up->get_parent()) name = up->get_name() + " " + name;
+  for (const CLI::App* up = at.get_parent(); up != nullptr; up = up->get_parent())
+    name.insert(0, " ").insert(0, up->get_name());
   if (next.empty()) next = name + " --help";
   return std::unexpected(ParseStop{.code = 2, .text = "bulkhead: " + printable(text) + "\n  next: " + next + "\n"});
 }
