@@ -23,7 +23,7 @@ struct CgroupLayout {
 struct Wall {
   std::string name;  // "user namespaces"
   bool present = false;
-  std::string detail;  // what was tried and what came of it; where absent, what stands in for it or what to do
+  std::string detail;    // what was tried and what came of it; where absent, what stands in for it or what to do
   bool required = true;  // without it no compartment is made; else `detail` says what stands in
   bool operator==(const Wall&) const = default;
 };

@@ -283,9 +283,10 @@ TEST(Workflow, RefusesFaultsThatCannotHappen) {
   EXPECT_EQ(fault({{"agent", "b"}, {"action", kill}}), "/faults/0/agent: there is no task 'b'");
   EXPECT_EQ(fault({{"action", kill}}), "/faults/0: 'agent' is missing [name the task that the fault is for]");
   EXPECT_EQ(fault({{"agent", "a"}}), "/faults/0: 'action' is missing [write what to do: action: {signal: KILL}]");
-  EXPECT_EQ(fault({{"agent", "a"}, {"action", {{"signal", "KIL"}}}}),
-            "/faults/0/action/signal: expected one of 'KILL', 'TERM', 'INT', 'HUP', 'QUIT', 'USR1' or 'USR2', got 'KIL' "
-            "[did you mean 'KILL'?]");
+  EXPECT_EQ(
+      fault({{"agent", "a"}, {"action", {{"signal", "KIL"}}}}),
+      "/faults/0/action/signal: expected one of 'KILL', 'TERM', 'INT', 'HUP', 'QUIT', 'USR1' or 'USR2', got 'KIL' "
+      "[did you mean 'KILL'?]");
   EXPECT_EQ(fault({{"agent", "a"}, {"action", {{"signal", 9}}}}),
             "/faults/0/action/signal: expected a string, got number 9 [put it in quotes]");
   EXPECT_EQ(fault({{"agent", "a"}, {"attempt", 2}, {"action", kill}}),
