@@ -3,6 +3,11 @@
 . "$(dirname "$0")/../support/e2e.sh"
 user=$(id -u nobody)
 group=$(id -g nobody)
+# Policies are read as the user: without that right there is nothing to run.
+if ! setpriv --reuid "$user" --regid "$group" --clear-groups test -r "$root/policies/default.json"; then
+  echo "the source lies where the user 'nobody' cannot read it"
+  exit 77
+fi
 repository=$scratch/repository
 make_repository "$repository"
 rm -f "$GIT_CONFIG_GLOBAL"
