@@ -485,6 +485,9 @@ int run_child(void* argument) {
   umask(022);  // the launcher's own is tighter; modes of the tree and the command's files are meant as they stand
   for (std::size_t i = 0; i < context.v1_count; ++i)
     if (write(context.v1_tasks[i], "0", 1) != 1) give_up(context, context.count, "join cgroup");
+  // Only now that we are in the cgroup: with nsdelegate nobody enters one from outside the namespace it is the root of.
+  if (context.join_pidfd >= 0 && setns(context.join_pidfd, CLONE_NEWCGROUP) != 0)
+    give_up(context, context.count, "enter cgroup namespace");
   if (place_descriptors(context) != 0) give_up(context, context.count, "place descriptors");
   Tree tree;
   for (std::size_t i = 0; i < context.count; ++i)

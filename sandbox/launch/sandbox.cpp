@@ -296,7 +296,7 @@ std::expected<Sandbox, SetupFailure> Sandbox::launch_into(const LaunchSite& site
   p.context.last_capability = site.last_capability;
   p.context.init_fd = site.init_fd;
   p.context.join_pidfd = host.pidfd_.get();  // held since creation: nobody can forge it (CVE-2022-31214)
-  p.context.join_namespaces = CLONE_NEWCGROUP;
+  p.context.join_namespaces = 0;             // but the cgroup namespace, which the child enters itself
   for (const Operation& op : plan.operations)
     if (op.step == Step::new_namespaces) p.context.join_namespaces |= static_cast<int>(namespace_flags(op.text));
   if (auto prepared = prepare_descriptors(p, stdio, -1); !prepared) return failed(Step::exec_init, prepared.error());
