@@ -75,7 +75,7 @@ CgroupLayout find_layout(const std::string& mountinfo, const std::string& own_te
     layout.mode = CgroupMode::v2;
     return layout;
   }
-  for (const char* controller : {"memory", "cpu", "cpuacct", "pids"}) {
+  for (const char* controller : {"memory", "cpu", "pids"}) {
     const auto mount = mounts.v1.find(controller);
     if (mount == mounts.v1.end()) {
       layout.reason = std::string("the ") + controller + " controller is on neither the v2 tree nor a v1 hierarchy";

@@ -124,6 +124,9 @@ Result<> PolicyReader::read_capabilities() {
 }
 
 Result<> PolicyReader::read_seccomp() {
+  if (!spec_.allows(Loosening::terminal_injection)) {
+    BULKHEAD_ASSIGN(spec_.terminal_guard_.code, compile_terminal_guard());
+  }
   const JsonNode node = part("seccomp");
   BULKHEAD_ASSIGN(const std::string wanted, node.string());
   if (wanted == "none") {
@@ -139,6 +142,7 @@ Result<> PolicyReader::read_seccomp() {
     return node.refuse("no seccomp profile '" + printable(wanted, 80) + "'", suggest(wanted, known, "a profile"));
   }
   BULKHEAD_ASSIGN(spec_.seccomp_, parse_seccomp_profile(wanted, profile->second, capability_names_));
+  BULKHEAD_ASSIGN(spec_.seccomp_program_.code, compile_seccomp(spec_.seccomp_));
   return {};
 }
 

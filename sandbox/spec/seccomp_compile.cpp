@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <string>
@@ -114,6 +115,12 @@ Result<> add_rule(const Filter& filter, const SeccompRule& rule, std::uint32_t a
 }
 
 }  // namespace
+
+bool SeccompProgram::operator==(const SeccompProgram& other) const {
+  return std::ranges::equal(code, other.code, [](const sock_filter& a, const sock_filter& b) {
+    return a.code == b.code && a.jt == b.jt && a.jf == b.jf && a.k == b.k;
+  });
+}
 
 Result<std::vector<sock_filter>> compile_seccomp(const SeccompProfile& profile) {
   const std::uint32_t default_action = action_code(profile.default_action, profile.default_errno);

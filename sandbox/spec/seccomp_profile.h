@@ -38,6 +38,12 @@ struct SeccompProfile {
   bool operator==(const SeccompProfile&) const = default;
 };
 
+// A filter as the kernel takes it; no instructions: none is loaded.
+struct SeccompProgram {
+  std::vector<sock_filter> code;
+  bool operator==(const SeccompProgram& other) const;
+};
+
 // `capabilities` the sandbox keeps decide Docker's includes/excludes; errors carry a JSON pointer in Error::object.
 // Unknown keys, unknown actions and operators are refused; system calls that this libseccomp does not know are passed
 // over.
