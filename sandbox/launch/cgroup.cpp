@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <functional>
+#include <memory>
 #include <set>
 #include <sstream>
 
@@ -63,15 +64,19 @@ Result<> enable_controllers(const std::string& directory) {
   return written;
 }
 
+// The nodes right below one: all else in a cgroup directory is files.
+std::vector<std::string> nodes_in(const std::string& directory) {
+  std::vector<std::string> nodes;
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(directory.c_str()), ::closedir);
+  if (!stream) return nodes;
+  while (const dirent* entry = ::readdir(stream.get()))
+    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') nodes.emplace_back(entry->d_name);
+  return nodes;
+}
+
 // Depth first; `leaf_first` sees children before parents.
 void walk(const std::string& directory, const std::function<void(const std::string&)>& leaf_first) {
-  const auto names = list_directory(directory);
-  if (!names) return;
-  for (const auto& child : *names) {
-    struct stat st{};
-    const std::string path = directory + "/" + child;
-    if (::lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) walk(path, leaf_first);
-  }
+  for (const auto& node : nodes_in(directory)) walk(directory + "/" + node, leaf_first);
   leaf_first(directory);
 }
 
@@ -217,9 +222,7 @@ Result<> remove_cgroup_root(const CgroupLayout& layout, const std::string& root)
 std::vector<std::string> list_cgroup_roots(const CgroupLayout& layout) {
   std::set<std::string> roots;
   for (const std::string& parent : parents(layout)) {
-    const auto names = list_directory(parent);
-    if (!names) continue;
-    for (const auto& child : *names)
+    for (const auto& child : nodes_in(parent))
       if (child.starts_with("bulkhead-")) roots.insert(child);
   }
   return {roots.begin(), roots.end()};

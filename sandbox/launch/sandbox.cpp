@@ -192,6 +192,13 @@ Result<> Sandbox::set_frozen(bool frozen) {
   return {};
 }
 
+std::optional<Clock::time_point> Sandbox::first_look() const {
+  if (!cgroup_) return std::nullopt;
+  if (cpu_limit_us_ == 0 && oom_kills_all_) return wall_deadline_;
+  const auto soon = started_ + kLookAgain;
+  return wall_deadline_ ? std::min(soon, *wall_deadline_) : soon;
+}
+
 std::optional<Clock::time_point> Sandbox::enforce(Clock::time_point now) {
   if (!cgroup_ || cause_) return std::nullopt;
   if (wall_deadline_ && now >= *wall_deadline_) {

@@ -60,7 +60,8 @@ class Sandbox {
   Result<> signal(int number);
   Result<> set_frozen(bool frozen);
 
-  // Limits that no cgroup enforces: kills when one is over. Returns when to look again.
+  // Limits that no cgroup enforces: kills when one is over. Both return when to look next; never where there are none.
+  std::optional<Clock::time_point> first_look() const;
   std::optional<Clock::time_point> enforce(Clock::time_point now);
 
   // After the pidfd became readable: the record, from the status (not reaped yet), init's record and the cgroup.

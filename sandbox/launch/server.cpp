@@ -125,6 +125,9 @@ Result<> LauncherServer::prepare() {
     BULKHEAD_TRY(watch(options_.only_client.fd()));
     clients_.push_back(std::make_unique<Client>());
     clients_.back()->channel = std::move(options_.only_client);
+    // Our one sandbox's range, while the client still reads its policy. What fails here fails again when it is asked
+    // for.
+    if (const auto range = ranges_->acquire(); range && ranges_->user_namespace(*range)) ready_range_ = *range;
   }
   idle_since_ = Clock::now();
   return {};
@@ -323,7 +326,10 @@ json LauncherServer::handle(const json& request, std::vector<Fd> fds) {
     ::unlink(record_path(id, ".init").c_str());
     return {{"ok", true}};
   }
-  if (op == "acquire_range") return reply(ranges_->acquire());
+  if (op == "acquire_range") {
+    if (ready_range_) return reply(Result<std::uint32_t>(*std::exchange(ready_range_, std::nullopt)));
+    return reply(ranges_->acquire());
+  }
   if (op == "adopt_range") return reply(ranges_->adopt(request.at("base").get<std::uint32_t>()));
   if (op == "release_range") return reply(ranges_->release(request.at("base").get<std::uint32_t>()));
   if (op == "mount_workspace")
@@ -451,7 +457,7 @@ Result<> LauncherServer::register_sandbox(Sandbox sandbox) {
     conclude(id);
     return watched;
   }
-  if (const auto look = at->second.enforce(Clock::now())) looks_.emplace(*look, id);
+  if (const auto look = at->second.first_look()) looks_.emplace(*look, id);
   return {};
 }
 

@@ -80,6 +80,7 @@ class LauncherServer {
   Fd init_, epoll_;
   std::optional<PreparedRoots> roots_;
   std::unique_ptr<UidRanges> ranges_;
+  std::optional<std::uint32_t> ready_range_;  // a private launcher's, made ahead
   std::vector<std::unique_ptr<Client>> clients_;
   std::map<std::string, Sandbox> living_;
   std::unordered_map<int, std::string> by_pidfd_;  // of the living
