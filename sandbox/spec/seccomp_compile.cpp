@@ -11,6 +11,7 @@
 
 #include "sandbox/base/text.h"
 #include "sandbox/spec/seccomp_profile.h"
+#include "sandbox/spec/seccomp_ranges.h"
 
 namespace bulkhead {
 namespace {
@@ -36,17 +37,6 @@ class ScratchFile {
  private:
   int fd_;
 };
-
-std::uint32_t action_code(std::string_view action, int errno_return) {
-  const auto code = static_cast<std::uint32_t>(errno_return < 0 ? EPERM : errno_return);
-  if (action == "SCMP_ACT_ALLOW") return SCMP_ACT_ALLOW;
-  if (action == "SCMP_ACT_ERRNO") return SCMP_ACT_ERRNO(code);
-  if (action == "SCMP_ACT_TRACE") return SCMP_ACT_TRACE(code);
-  if (action == "SCMP_ACT_TRAP") return SCMP_ACT_TRAP;
-  if (action == "SCMP_ACT_LOG") return SCMP_ACT_LOG;
-  if (action == "SCMP_ACT_KILL" || action == "SCMP_ACT_KILL_THREAD") return SCMP_ACT_KILL_THREAD;
-  return SCMP_ACT_KILL_PROCESS;
-}
 
 scmp_compare operator_code(std::string_view op) {
   if (op == "SCMP_CMP_NE") return SCMP_CMP_NE;
@@ -123,10 +113,16 @@ bool SeccompProgram::operator==(const SeccompProgram& other) const {
 }
 
 Result<std::vector<sock_filter>> compile_seccomp(const SeccompProfile& profile) {
-  const std::uint32_t default_action = action_code(profile.default_action, profile.default_errno);
+  if (auto short_program = compile_ranges(profile); short_program && short_program->size() <= kMostInstructions)
+    return *std::move(short_program);
+  return compile_with_libseccomp(profile);
+}
+
+Result<std::vector<sock_filter>> compile_with_libseccomp(const SeccompProfile& profile) {
+  const std::uint32_t default_action = seccomp_action_code(profile.default_action, profile.default_errno);
   BULKHEAD_ASSIGN(const Filter filter, new_filter(default_action));
   for (const SeccompRule& rule : profile.rules) {
-    const std::uint32_t action = action_code(rule.action, rule.errno_return);
+    const std::uint32_t action = seccomp_action_code(rule.action, rule.errno_return);
     // libseccomp refuses a rule that says what the default says; a profile may well spell it out.
     if (action == default_action) continue;
     BULKHEAD_TRY(add_rule(filter, rule, action));

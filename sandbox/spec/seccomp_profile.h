@@ -52,6 +52,8 @@ Result<SeccompProfile> parse_seccomp_profile(std::string name, const nlohmann::j
 
 // The native program: foreign architectures and x32 are killed. Deterministic for equal profiles.
 Result<std::vector<sock_filter>> compile_seccomp(const SeccompProfile& profile);
+// By libseccomp alone: for profiles that seccomp_ranges.h leaves to it, and what its result is tested against.
+Result<std::vector<sock_filter>> compile_with_libseccomp(const SeccompProfile& profile);
 
 // A second, always loaded filter that allows all but TIOCSTI and TIOCLINUX, compared in the low 32 bits
 // (CVE-2019-10063).
