@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "sandbox/base/text.h"
+#include "sandbox/host/landlock_abi.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -103,6 +104,7 @@ Result<HostFacts> probe_host() {
   facts.cgroups = find_layout(mountinfo, own);
   if (const auto last = read_file("/proc/sys/kernel/cap_last_cap"))
     std::from_chars(last->data(), last->data() + last->size(), facts.last_capability);
+  facts.landlock_abi = landlock::supported_abi();
   for (const char* device : {"null", "zero", "full", "random", "urandom", "tty"}) {
     struct stat st{};
     const std::string path = std::string("/dev/") + device;

@@ -32,6 +32,7 @@ struct HostFacts {
   std::string kernel;  // release
   CgroupLayout cgroups;
   int last_capability = 40;               // /proc/sys/kernel/cap_last_cap
+  int landlock_abi = 0;                   // 0: none
   std::vector<std::string> device_nodes;  // of those a policy may name, the ones /dev has
   bool operator==(const HostFacts&) const = default;
 };

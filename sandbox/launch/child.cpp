@@ -20,6 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/launch/landlock.h"
+
 namespace bulkhead {
 namespace {
 
@@ -125,8 +127,13 @@ int exec_init(const ChildContext& context) {
   return static_cast<int>(syscall(SYS_execveat, context.init_fd, "", context.argv, context.environment, AT_EMPTY_PATH));
 }
 
-int perform(Tree& tree, const ChildOperation& op, const ChildContext& context) {
+int perform(Tree& tree, int& ruleset, const ChildOperation& op, const ChildContext& context) {
   switch (op.step) {
+    case Step::landlock_ruleset:
+    case Step::landlock_path:
+    case Step::landlock_port:
+    case Step::landlock_enforce:
+      return perform_landlock(ruleset, op);
     case Step::cgroup_namespace:
       return unshare(CLONE_NEWCGROUP);
     case Step::session_keyring:
@@ -189,8 +196,9 @@ int run_child(void* argument) {
   Tree tree{.owner_uid = context.owner_uid, .owner_gid = context.owner_gid};
   tree.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (tree.root < 0) give_up(context, context.count, "open root");
+  int ruleset = -1;
   for (std::size_t i = 0; i < context.count; ++i)
-    if (perform(tree, context.operations[i], context) != 0) give_up(context, i, nullptr);
+    if (perform(tree, ruleset, context.operations[i], context) != 0) give_up(context, i, nullptr);
   errno = EINVAL;  // a plan without exec_init
   give_up(context, context.count, "plan");
 }

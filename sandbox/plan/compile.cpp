@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "sandbox/host/landlock_abi.h"
+#include "sandbox/plan/landlock_rules.h"
 #include "sandbox/plan/plan.h"
 
 namespace bulkhead {
@@ -297,6 +299,10 @@ Result<> check(const SandboxSpec& spec, const CommandSpec& command, const Placem
   if (!place.use_host_identity && place.range_base == 0) return fail("plan", "identity", "no uid range was given");
   if (std::find(spec.devices().begin(), spec.devices().end(), "null") == spec.devices().end())
     return fail("plan", "/devices", "must have 'null': files of /proc are masked with it");
+  const bool ports = !spec.tcp_bind().any || !spec.tcp_connect().any;
+  if (ports && !landlock::knows_tcp(host.landlock_abi))
+    return fail("plan", "/tcp", "ports need Landlock with ABI 4; this kernel has " + std::to_string(host.landlock_abi),
+                "write 'any', or use Linux 6.7 or newer");
   for (const auto& device : spec.devices())
     if (std::find(host.device_nodes.begin(), host.device_nodes.end(), device) == host.device_nodes.end())
       return fail("plan", "/devices", "this host has no /dev/" + device, "remove it from the policy's devices");
@@ -322,7 +328,10 @@ Result<LaunchPlan> compile_plan(const SandboxSpec& spec, const CommandSpec& comm
   add_own_tree(b, mounts, own);
   b.add(Step::working_directory, kBuiltIn).target = command.directory.str();
   add_rlimits(b);
+  const std::vector<Operation> landlock = landlock_rules(spec, host, b.ops);
+  b.ops.insert(b.ops.end(), landlock.begin(), landlock.end());
   add_privileges(b);
+  if (!landlock.empty()) b.add(Step::landlock_enforce, kBuiltIn);
   add_seccomp(b, plan);
   b.add(Step::exec_init, kBuiltIn);
   plan.operations = std::move(b.ops);

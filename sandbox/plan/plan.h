@@ -46,11 +46,16 @@ enum class Step : std::uint8_t {
   read_only,          // target: a read-only bind of itself; absent is fine
   working_directory,  // target
   rlimit,             // target: name; number
+  landlock_ruleset,   // number, inodes, mode: rights over files, TCP and scopes that are refused unless a rule grants
+                      // them
+  landlock_path,      // target, number: rights over files below it
+  landlock_port,      // inodes: port, number: rights
   enter_user_namespace,
   bounding_set,  // text: kept capabilities, comma separated numbers
   identity,      // number: uid inside (gid the same)
   capabilities,  // text: kept
   no_new_privs,
+  landlock_enforce,
   seccomp,  // text: profile name
   exec_init,
 };
