@@ -8,6 +8,7 @@
 #include "sandbox/sys/files.h"
 #include "supervisor/core/daemon/attempts.h"
 #include "supervisor/core/daemon/results.h"
+#include "supervisor/core/daemon/workspace_ranges.h"
 #include "supervisor/core/daemon/workspaces.h"
 
 namespace bulkhead {
@@ -66,13 +67,9 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
   // Cancelled before its attempts are found ended: it is not their failure.
   cancel("its supervisor had ended");
   BULKHEAD_CO_ASSIGN(const auto present, context_.site.launcher.call([](LauncherClient& c) { return c.list(); }));
-  for (auto& [name, agent] : context_.state.agents) {
-    if (agent.workspace) {
-      // Taken again by us; if another launcher has it by now, its files are still ours to remove, by its ids.
-      (void)context_.site.launcher.call([&](LauncherClient& c) { return c.adopt_range(agent.workspace->range_base); });
-      context_.agents[name].imported_tip = agent.imported ? agent.imported->tip : agent.base;
-    }
-  }
+  adopt_ranges();
+  for (const auto& [name, agent] : context_.state.agents)
+    if (agent.workspace) context_.agents[name].imported_tip = agent.imported ? agent.imported->tip : agent.base;
   // What the journal does not hold of the repository. If it cannot be read now, clean-up says so itself.
   InspectRequest inspect{
       .repository = context_.facts.git_dir, .base = context_.facts.base, .target = {}, .config_home = {}};
@@ -112,9 +109,19 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
 
 void RunExecutor::launcher_restarted() {
   for (auto& [name, runtime] : context_.agents) runtime.mounted.clear();
-  for (const auto& [name, agent] : context_.state.agents)
-    if (agent.workspace && agent.phase != AgentPhase::gone)
-      (void)context_.site.launcher.call([&](LauncherClient& c) { return c.adopt_range(agent.workspace->range_base); });
+  adopt_ranges();
+}
+
+void RunExecutor::adopt_ranges() {
+  for (const auto& [name, agent] : context_.state.agents) {
+    if (!agent.workspace || agent.phase == AgentPhase::gone) continue;
+    auto ranges = ranges_on_disk(context_.paths(name));
+    ranges.insert(agent.workspace->range_base);
+    for (const std::uint32_t range : ranges)
+      if (const auto adopted = context_.site.launcher.call([&](LauncherClient& c) { return c.adopt_range(range); });
+          !adopted)
+        spdlog::error("{} {}: {}", context_.run, name, adopted.error().text());
+  }
 }
 
 void RunExecutor::cancel(const std::string& cause) {

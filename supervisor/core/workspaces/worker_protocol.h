@@ -116,7 +116,7 @@ struct InspectRequest {
   std::string repository;   // any directory inside
   std::string base;         // commit-ish
   std::string target;       // branch name, optional
-  std::string config_home;  // optional
+  std::string config_home;  // without it `repository` is a git directory that an inspection with it has named
   bool operator==(const InspectRequest&) const = default;
 };
 
