@@ -67,10 +67,28 @@ for of in first second; do
 done
 
 # The name of a run is the repository's too: the second of that name is told, and changes nothing of the first's.
-tip=$(git rev-parse bulkhead/first-1/one)
+cat >"$scratch/long.yaml" <<'W'
+version: 1
+repository: repository
+base: main
+tasks: {one: {command: "until [ -e /go/on ]; do sleep 0.1; done; echo done >done", inputs: {/go: go}}}
+W
+mkdir "$scratch/go"
+entries() { git worktree list --porcelain; git for-each-ref; }
+started() { [ "$(report long 'run["agents"][0]["state"]')" = running ]; }
+state=$first
+"$binaries/bulkhead" --state "$state" run --name long "$scratch/long.yaml" >"$scratch/client" 2>&1 &
+client=$!
+wait_for started
+entries >"$scratch/before"
+grep -q bulkhead-long-one "$scratch/before" || grep -q "bulkhead/long/one" "$scratch/before" || fail "the agent is not registered"
 state=$second
-expect 5 "" bulkhead run --name first-1 "$scratch/several.yaml"
-same "the first run's branch" "$tip" "$(git rev-parse bulkhead/first-1/one)"
+expect 1 "another supervisor has a run of that name" bulkhead run --name long "$scratch/long.yaml"
+entries >"$scratch/after"
+diff -u "$scratch/before" "$scratch/after" >"$output" || fail "the first run's registration was changed by the second's"
+touch "$scratch/go/on"
+wait "$client" || { cat "$scratch/client" >"$output"; fail "the first run of that name failed"; }
+same "its work" done "$(git show bulkhead/long/one:done)"
 same "worktrees" 1 "$(git worktree list | wc -l)"
 git fsck --strict >"$output" 2>&1 || fail "git fsck finds fault"
 for state in "$second" "$first"; do

@@ -306,7 +306,8 @@ Async<> clean_agent(RunContext& run, Cleanup action) {
                             .agent = action.agent,
                             .branch = RefFate::keep,
                             .pin = RefFate::remove,
-                            .only_if = {}};
+                            .only_if = {},
+                            .stub = run.paths(action.agent).stub()};
   // An agent that committed nothing leaves no branch.
   if (!state.imported || state.imported->commits == 0) {
     request.branch = RefFate::remove;
