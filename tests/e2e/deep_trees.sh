@@ -38,6 +38,33 @@ tasks:
     command: "printf '/d*/\nnames/\n' >.gitignore; git add .gitignore; git commit -qm ignore; python3 /deep.py; echo made >made"
     inputs: {/deep.py: deep.py}
 W
-status=0
-"$binaries/bulkhead" --state "$state" run --name deep "$scratch/deep.yaml" >"$output" 2>&1 </dev/null || status=$?
-cat $output; report deep 'run["agents"][0]'
+expect 0 "2 commits" bulkhead run --name deep "$scratch/deep.yaml"
+same "what was left behind" "" "$(report deep 'agents["deep"]["left_behind"] + agents["deep"]["import_problem"]')"
+same "files on the branch" ".gitignore file made sub" "$(git ls-tree --name-only bulkhead/deep/deep | paste -sd' ')"
+nothing_left "by an agent with deep trees"
+
+# The same in a workspace that is to be checkpointed: a copy has its bound, it is said, and the agent works on. Its verification makes
+# such trees too.
+cat >"$scratch/again.yaml" <<'W'
+version: 1
+repository: repository
+base: main
+tasks:
+  again:
+    command: |
+      printf '/d*/\nnames/\n' >.gitignore
+      python3 /deep.py && git add .gitignore && git commit -qm ignore && until [ -e /go/on ]; do sleep 0.1; done
+    verify: python3 /deep.py
+    inputs: {/deep.py: deep.py, /go: go}
+W
+mkdir "$scratch/go"
+"$binaries/bulkhead" --state "$state" run --name again "$scratch/again.yaml" >"$scratch/client" 2>&1 &
+client=$!
+refused() { [[ $(report again 'agents["again"]["checkpoints"][0]["problem"]') == *"nested deeper than 240 directories"* ]]; }
+wait_for refused
+touch "$scratch/go/on"
+wait "$client" || { cat "$scratch/client" >"$output"; fail "it could not work on without a checkpoint"; }
+same "what was left behind" "" "$(report again 'agents["again"]["left_behind"] + agents["again"]["import_problem"]')"
+nothing_left "by an agent and its verification"
+expect 0 "nothing left behind" bulkhead clean --check
+echo "deep_trees: whatever lies on disk is removed"

@@ -65,8 +65,8 @@ fingerprint() {
 # kernel may need a moment after the last process.
 traces() { python3 "$root/tests/support/traces.py" "$state"; }
 nothing_left() { # WHEN
-  local i
-  for ((i = 0; i < 100; i++)); do
+  local end=$((SECONDS + 20))
+  while ((SECONDS < end)); do
     traces >"$output"
     [ -s "$output" ] || return 0
     sleep 0.1
@@ -101,8 +101,8 @@ finished() { [ "$(report "$1" 'run["outcome"] is not None')" = True ]; }
 
 # Waits until a command succeeds; a condition that does not come true within a minute is a failure.
 wait_for() {
-  local i
-  for ((i = 0; i < 600; i++)); do
+  local end=$((SECONDS + 60))
+  while ((SECONDS < end)); do
     if "$@" >/dev/null 2>&1; then return 0; fi
     sleep 0.1
   done
