@@ -7,10 +7,9 @@ cd "$repository"
 
 cat >"$scratch/deep.py" <<'P'
 import os, sys
-for top in (b"/workspace", b"/home/agent"):
+for top, depth in ((b"/workspace", int(sys.argv[1])), (b"/home/agent", 300)):
     os.chdir(top)
-    # 5,000 directories, one in another, with names of 200 bytes: the path is a million bytes long.
-    for level in range(5000):
+    for level in range(depth):
         name = b"d" * 200
         os.mkdir(name)
         os.chdir(name)
@@ -29,13 +28,14 @@ for top in (b"/workspace", b"/home/agent"):
     open("closed/file", "w").close()
     os.chmod("closed", 0)
 P
+# 5,000 directories, one in another, with names of 200 bytes: the path is a million bytes long.
 cat >"$scratch/deep.yaml" <<'W'
 version: 1
 repository: repository
 base: main
 tasks:
   deep:
-    command: "printf '/d*/\nnames/\n' >.gitignore; git add .gitignore; git commit -qm ignore; python3 /deep.py; echo made >made"
+    command: "printf '/d*/\nnames/\n' >.gitignore; git add .gitignore; git commit -qm ignore; python3 /deep.py 5000; echo made >made"
     inputs: {/deep.py: deep.py}
 W
 expect 0 "2 commits" bulkhead run --name deep "$scratch/deep.yaml"
@@ -53,8 +53,8 @@ tasks:
   again:
     command: |
       printf '/d*/\nnames/\n' >.gitignore
-      python3 /deep.py && git add .gitignore && git commit -qm ignore && until [ -e /go/on ]; do sleep 0.1; done
-    verify: python3 /deep.py
+      python3 /deep.py 300 && git add .gitignore && git commit -qm ignore && until [ -e /go/on ]; do sleep 0.1; done
+    verify: python3 /deep.py 300
     inputs: {/deep.py: deep.py, /go: go}
 W
 mkdir "$scratch/go"

@@ -109,12 +109,19 @@ wait_for() {
   fail "waited a minute in vain for: $*"
 }
 
+# A test that fails leaves runs going on: their daemons are told to stop, and awaited.
 leave() {
-  local status=$?
+  local status=$? directory process
   trap - EXIT
-  if [ -d "$state" ]; then
+  for directory in "$scratch"/*/lock; do
+    [ -e "$directory" ] || continue
+    state=$(dirname "$directory")
+    for process in $(ours bulkheadd); do
+      kill -TERM "$process" || true
+      timeout 60 tail --pid="$process" -f /dev/null || echo "$test_name: bulkheadd does not stop" >&2
+    done
     bulkhead clean >"$scratch/clean" 2>&1 || { echo "$test_name: clean failed:" >&2; cat "$scratch/clean" >&2; status=1; }
-  fi
+  done
   rm -rf "$scratch"
   exit "$status"
 }
