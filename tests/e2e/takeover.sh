@@ -79,4 +79,36 @@ expect 0 "ended unfinished run again" bulkhead clean
 nothing_left "after clean"
 saved again "judged works"
 expect 0 "nothing left behind" bulkhead clean --check
+
+# All of its processes killed, and its uid range in use by another launcher by now: the run is kept as it is until that one is done.
+cat >"$scratch/short.yaml" <<'W'
+version: 1
+repository: repository
+base: main
+tasks: {one: {command: "echo kept >kept; git add .; git commit -qm kept; sleep 1003"}}
+W
+sleeps() { [ -n "$(agents_that "sleep 1003")" ]; }
+"$binaries/bulkhead" --state "$state" run --name robbed "$scratch/short.yaml" >"$scratch/client" 2>&1 &
+wait_for sleeps
+range=$(sed -n 's/.* robbed one workspace_ready .*"range_base":\([0-9]*\).*/\1/p' "$state/bulkheadd.log")
+for process in $(for program in bulkhead bulkheadd bulkhead-launcher; do ours $program; done); do kill -KILL "$process" || true; done
+wait $! 2>/dev/null || true
+python3 -c '
+import fcntl, struct, sys, time
+lock = open("/run/bulkhead/uid-ranges.lock", "r+")
+index = (int(sys.argv[1]) - 0x70000000) // 65536
+fcntl.fcntl(lock, fcntl.F_OFD_SETLKW, struct.pack("hhqqi", fcntl.F_WRLCK, 0, index, 1, 0))
+open(sys.argv[2], "w").close()
+time.sleep(1000)' "$range" "$scratch/locked" &
+locker=$!
+wait_for test -e "$scratch/locked"
+expect 5 "it could not be taken over, and is kept as it is" bulkhead clean
+grep -q "uid range $range cannot be used" "$state/bulkheadd.log" || fail "bulkheadd does not say why"
+expect 1 "unfinished run robbed" bulkhead clean --check
+kill "$locker"
+wait "$locker" 2>/dev/null || true
+expect 0 "ended unfinished run robbed" bulkhead clean
+same "its work" kept "$(git show bulkhead/robbed/one:kept)"
+same "worktrees" 1 "$(git worktree list | wc -l)"
+nothing_left "after clean"
 echo "takeover: a killed supervisor's run is ended by the next one, and its agents' work is saved"

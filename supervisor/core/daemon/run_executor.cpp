@@ -63,11 +63,12 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
   if (!context_.state.started) co_return fail("take over", context_.run, "its journal has no beginning");
   context_.facts = *context_.state.started;
   context_.owner = {.uid = context_.facts.owner_uid, .gid = context_.facts.owner_gid, .groups = {}};
+  // Without their ranges agents' work could not be read, and would be lost by ending the run.
+  BULKHEAD_CO_TRY(adopt_ranges());
   record(make_event(context_.run, "", 0, SupervisorStarted{.pid = ::getpid(), .boot_id = boot_id()}));
   // Cancelled before its attempts are found ended: it is not their failure.
   cancel("its supervisor had ended");
   BULKHEAD_CO_ASSIGN(const auto present, context_.site.launcher.call([](LauncherClient& c) { return c.list(); }));
-  adopt_ranges();
   for (const auto& [name, agent] : context_.state.agents)
     if (agent.workspace) context_.agents[name].imported_tip = agent.imported ? agent.imported->tip : agent.base;
   // What the journal does not hold of the repository. If it cannot be read now, clean-up says so itself.
@@ -109,19 +110,25 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
 
 void RunExecutor::launcher_restarted() {
   for (auto& [name, runtime] : context_.agents) runtime.mounted.clear();
-  adopt_ranges();
+  if (const auto adopted = adopt_ranges(); !adopted) spdlog::error("{}", adopted.error().text());
 }
 
-void RunExecutor::adopt_ranges() {
+// All that can be; the first that cannot is the error.
+Result<> RunExecutor::adopt_ranges() {
+  Result<> result;
   for (const auto& [name, agent] : context_.state.agents) {
     if (!agent.workspace || agent.phase == AgentPhase::gone) continue;
     auto ranges = ranges_on_disk(context_.paths(name));
     ranges.insert(agent.workspace->range_base);
-    for (const std::uint32_t range : ranges)
-      if (const auto adopted = context_.site.launcher.call([&](LauncherClient& c) { return c.adopt_range(range); });
-          !adopted)
-        spdlog::error("{} {}: {}", context_.run, name, adopted.error().text());
+    for (const std::uint32_t range : ranges) {
+      auto adopted = context_.site.launcher.call([&](LauncherClient& c) { return c.adopt_range(range); });
+      if (adopted || !result) continue;
+      result = fail("take over", context_.run + "/" + name,
+                    "its uid range " + std::to_string(range) + " cannot be used: " + adopted.error().text(),
+                    "another supervisor of this host may have it: once that one's run is over, sudo bulkhead clean");
+    }
   }
+  return result;
 }
 
 void RunExecutor::cancel(const std::string& cause) {

@@ -34,7 +34,7 @@ class RunExecutor {
 
  private:
   void record(Event event);
-  void adopt_ranges();
+  Result<> adopt_ranges();
   void start(const Action& action);
   template <class Coroutine>
   void spawn(Coroutine coroutine);
