@@ -16,9 +16,11 @@ std::optional<std::uint32_t> range_of_directory(const std::string& directory) {
 
 std::set<std::uint32_t> ranges_on_disk(const AgentPaths& agent) {
   std::set<std::uint32_t> ranges;
-  for (const std::string& parent : {agent.directory(), agent.checkpoints()})
+  for (const std::string& parent : {agent.directory(), agent.checkpoints()}) {
+    const std::string below = parent + "/";
     for (const auto& name : list_directory(parent).value_or(std::vector<std::string>{}))
-      if (const auto range = range_of_directory(parent + "/" + name)) ranges.insert(*range);
+      if (const auto range = range_of_directory(below + name)) ranges.insert(*range);
+  }
   return ranges;
 }
 
