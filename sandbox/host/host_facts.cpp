@@ -28,7 +28,7 @@ CgroupMounts read_mounts(const std::string& mountinfo) {
     const auto fields = split(line, ' ');
     std::size_t dash = 0;
     while (dash < fields.size() && fields[dash] != "-") ++dash;
-    if (fields.size() < 5 || dash + 3 >= fields.size() + 0 || dash + 1 >= fields.size()) continue;
+    if (fields.size() < 5 || dash + 3 >= fields.size()) continue;
     const std::string& type = fields[dash + 1];
     if (type == "cgroup2" && mounts.v2.empty()) mounts.v2 = fields[4];
     if (type == "cgroup")

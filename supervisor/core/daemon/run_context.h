@@ -53,7 +53,6 @@ struct RunContext {
   std::map<std::string, std::string> environment;  // the caller's, for policies to pass
   RunState state;
   std::map<std::string, AgentRuntime> agents;
-  std::uint64_t merge_time = 0;
 
   AgentPaths paths(const std::string& agent) const { return site.paths.agent(run, agent); }
   // The commit an agent starts from, and where that tree is kept.
