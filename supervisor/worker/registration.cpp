@@ -57,15 +57,19 @@ Result<> make_entry(const OwnerRepository& repository, const Names& names, const
   return replace_file(names.entry + "/HEAD", names.head, 0644);
 }
 
-}  // namespace
+Result<> remove_entry(const OwnerRepository& repository, const Names& names) {
+  BULKHEAD_TRY(remove_tree(names.entry));
+  // As git does; not empty is the usual case of other worktrees.
+  const std::string all = repository.git_dir() + "/worktrees";
+  if (::rmdir(all.c_str()) != 0 && errno != ENOTEMPTY && errno != ENOENT) return errno_error("remove directory", all);
+  return {};
+}
 
-Result<RegisterFacts> register_agent(const RegisterRequest& request) {
-  BULKHEAD_ASSIGN(const OwnerRepository repository, OwnerRepository::open(request.git_dir));
-  const Names names(request.git_dir, request.run, request.agent);
-  BULKHEAD_ASSIGN(const Entry entry, look_at(names));
+// Where something of this agent's name is there already: what it is, before anything is added to it.
+Result<RegisterFacts> complete(const OwnerRepository& repository, const Names& names, Entry entry,
+                               const RegisterRequest& request) {
   BULKHEAD_ASSIGN(const std::string branch, repository.ref(names.branch_ref));
   BULKHEAD_ASSIGN(const std::string pin, repository.ref(names.pin_ref));
-
   // Our pin is made together with the branch: a branch without it, or without an entry, is somebody else's.
   if (!branch.empty() && pin.empty()) {
     return fail("make branch", names.branch, "it is there already",
@@ -74,17 +78,32 @@ Result<RegisterFacts> register_agent(const RegisterRequest& request) {
   std::vector<OwnerRepository::Move> moves;
   if (branch.empty()) moves.push_back({.ref = names.branch_ref, .from = "", .to = pin.empty() ? request.base : pin});
   if (pin.empty()) moves.push_back({.ref = names.pin_ref, .from = "", .to = request.base});
-  // The entry before the branch: nobody can check the branch out in between.
-  if (entry != Entry::ours) BULKHEAD_TRY(make_entry(repository, names, request.stub));
-  if (!moves.empty()) {
-    if (auto moved = repository.move_refs(repository.git(), moves, "bulkhead: start"); !moved) {
-      if (entry == Entry::absent) BULKHEAD_TRY(remove_tree(names.entry));
-      return std::unexpected(std::move(moved).error());
-    }
-  }
+  if (entry == Entry::half_made) BULKHEAD_TRY(make_entry(repository, names, request.stub));
+  if (!moves.empty()) BULKHEAD_TRY(repository.move_refs(repository.git(), moves, "bulkhead: start"));
   return RegisterFacts{.branch = branch.empty() ? moves.front().to : branch,
                        .pin = pin.empty() ? request.base : pin,
                        .created = entry != Entry::ours || !moves.empty()};
+}
+
+}  // namespace
+
+Result<RegisterFacts> register_agent(const RegisterRequest& request) {
+  BULKHEAD_ASSIGN(const OwnerRepository repository, OwnerRepository::open(request.git_dir));
+  const Names names(request.git_dir, request.run, request.agent);
+  BULKHEAD_ASSIGN(const Entry entry, look_at(names));
+  if (entry != Entry::absent) return complete(repository, names, entry, request);
+
+  // The usual case, for which an agent waits: nothing of that name is there, which the one transaction finds out
+  // itself. The entry before the branch: nobody can check the branch out in between.
+  BULKHEAD_TRY(make_entry(repository, names, request.stub));
+  const auto made = repository.try_move_refs(repository.git(),
+                                             {{.ref = names.branch_ref, .from = "", .to = request.base},
+                                              {.ref = names.pin_ref, .from = "", .to = request.base}},
+                                             "bulkhead: start");
+  if (made && *made) return RegisterFacts{.branch = request.base, .pin = request.base, .created = true};
+  auto completed = made ? complete(repository, names, Entry::absent, request) : std::unexpected(made.error());
+  if (!completed) BULKHEAD_TRY(remove_entry(repository, names));
+  return completed;
 }
 
 Result<UnregisterFacts> unregister_agent(const UnregisterRequest& request) {
@@ -108,12 +127,8 @@ Result<UnregisterFacts> unregister_agent(const UnregisterRequest& request) {
   // Refs first: while the entry is there nobody has the branch checked out.
   if (!moves.empty()) BULKHEAD_TRY(repository.move_refs(repository.git(), moves, "bulkhead: end"));
   if (entry != Entry::absent) {
-    BULKHEAD_TRY(remove_tree(names.entry));
+    BULKHEAD_TRY(remove_entry(repository, names));
     facts.entry_removed = true;
-    // As git does; not empty is the usual case of other worktrees.
-    if (::rmdir((request.git_dir + "/worktrees").c_str()) != 0 && errno != ENOTEMPTY && errno != ENOENT) {
-      return errno_error("remove directory", request.git_dir + "/worktrees");
-    }
   }
   return facts;
 }

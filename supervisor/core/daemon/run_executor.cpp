@@ -22,6 +22,9 @@ std::int64_t unix_milliseconds() {
 RunExecutor::RunExecutor(DaemonSite& site, std::string run)
     : context_{.site = site, .run = std::move(run)}, timer_(site.io) {
   context_.record = [this](Event event) { record(std::move(event)); };
+  context_.registrar = std::make_unique<Registrar>(site.io, site.launcher, site.workers, [this] {
+    return context_.owner_job("_register", MountAccess::read_write);
+  });
 }
 
 void RunExecutor::record(Event event) {
@@ -111,6 +114,7 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
 }
 
 void RunExecutor::launcher_restarted() {
+  context_.registrar->launcher_restarted();
   for (auto& [name, runtime] : context_.agents) runtime.mounted.clear();
   for (const auto& [name, agent] : context_.state.agents)
     if (agent.workspace && agent.phase != AgentPhase::gone)
@@ -233,6 +237,7 @@ asio::awaitable<void> RunExecutor::run() {
     boost::system::error_code ignored;
     co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
+  co_await context_.registrar->stop();
 }
 
 }  // namespace bulkhead

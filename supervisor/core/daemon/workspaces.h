@@ -9,7 +9,8 @@ namespace bulkhead {
 // The read-only tree all workspaces at that commit share; made at most once per repository and commit.
 Async<BaseReady> prepare_base(RunContext& run, ObjectId commit);
 
-// The agent's uid range, its directories, its branch held in the repository.
+// The agent's branch held in the repository, its uid range, and the workspace of its first attempt, mounted: all that
+// an agent waits for once its base is ready.
 Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent);
 
 // Directories of a workspace, fresh: upper seeded so that HEAD stands on `branch` (empty: detached) at the base.
