@@ -116,7 +116,8 @@ Result<UnregisterFacts> unregister_agent(const UnregisterRequest& request) {
 
   std::vector<OwnerRepository::Move> moves;
   const bool as_expected = request.only_if.empty() || request.only_if == facts.branch;
-  if (request.branch == RefFate::remove && !facts.branch.empty() && as_expected) {
+  // Without our pin it is the branch of somebody who was there first.
+  if (request.branch == RefFate::remove && !facts.branch.empty() && !pin.empty() && as_expected) {
     moves.push_back({.ref = names.branch_ref, .from = facts.branch, .to = ""});
     facts.branch_removed = true;
   }

@@ -186,6 +186,18 @@ TEST_F(Registration, ABranchThatMovedIsKept) {
   EXPECT_EQ(facts->branch, sh("r", "git rev-parse HEAD~1"));
 }
 
+TEST_F(Registration, ABranchThatWasThereFirstIsKept) {
+  sh("r", "git branch " + branch);
+  EXPECT_THAT(error_of(enter()), HasSubstr("it is there already"));
+  auto request = leaving();
+  request.branch = request.pin = RefFate::remove;
+  request.only_if = base;
+  const auto facts = work(request);
+  ASSERT_TRUE(facts) << error_of(facts);
+  EXPECT_EQ(*facts, (UnregisterFacts{.branch = base}));
+  EXPECT_EQ(sh("r", "git rev-parse " + branch), base);
+}
+
 TEST_F(Registration, AnEntryThatIsNotOursStays) {
   sh("r", "git worktree add -q -b bulkhead/r1/a ../bulkhead-r1-a");
   EXPECT_THAT(error_of(work(leaving())), HasSubstr("it is there and not Bulkhead's"));
