@@ -154,8 +154,9 @@ asio::awaitable<void> do_prepare_base(RunContext& run, PrepareBase action) {
         : run.note("", 0, BaseFailed{.commit = action.commit, .reason = ready.error().text()});
 }
 
-asio::awaitable<void> do_create_workspace(RunContext& run, std::string agent) {
-  const auto ready = co_await create_workspace(run, agent);
+asio::awaitable<void> do_create_workspace(RunContext& run, std::string agent,
+                                          std::chrono::steady_clock::time_point intended) {
+  const auto ready = co_await create_workspace(run, agent, intended);
   ready ? run.note(agent, 0, *ready) : run.note(agent, 0, WorkspaceFailed{.reason = ready.error().text()});
 }
 
@@ -197,15 +198,16 @@ struct Overloaded : Ts... {
 void RunExecutor::start(const Action& action) {
   RunContext& run = context_;
   std::visit(
-      Overloaded{[&](const PrepareBase& a) { spawn(do_prepare_base(run, a)); },
-                 [&](const CreateWorkspace& a) { spawn(do_create_workspace(run, a.agent)); },
-                 [&](const StartAttempt& a) { spawn(carry_out_attempt(run, a)); },
-                 [&](const TakeCheckpoint& a) { spawn(do_checkpoint(run, a)); },
-                 [&](const InjectFault& a) { inject_fault(run, a); }, [&](const Kill& a) { kill_agent(run, a); },
-                 [&](const Import& a) { spawn(do_import(run, a)); }, [&](const Verify& a) { spawn(do_verify(run, a)); },
-                 [&](const PrepareMerge& a) { spawn(prepare_merge(run, a)); },
-                 [&](const Merge& a) { spawn(merge(run, a)); }, [&](const Cleanup& a) { spawn(do_cleanup(run, a)); },
-                 [](const FinishAgent&) {}, [](const FinishRun&) {}, [](const WakeAt&) {}},
+      Overloaded{
+          [&](const PrepareBase& a) { spawn(do_prepare_base(run, a)); },
+          [&](const CreateWorkspace& a) { spawn(do_create_workspace(run, a.agent, std::chrono::steady_clock::now())); },
+          [&](const StartAttempt& a) { spawn(carry_out_attempt(run, a)); },
+          [&](const TakeCheckpoint& a) { spawn(do_checkpoint(run, a)); },
+          [&](const InjectFault& a) { inject_fault(run, a); }, [&](const Kill& a) { kill_agent(run, a); },
+          [&](const Import& a) { spawn(do_import(run, a)); }, [&](const Verify& a) { spawn(do_verify(run, a)); },
+          [&](const PrepareMerge& a) { spawn(prepare_merge(run, a)); }, [&](const Merge& a) { spawn(merge(run, a)); },
+          [&](const Cleanup& a) { spawn(do_cleanup(run, a)); }, [](const FinishAgent&) {}, [](const FinishRun&) {},
+          [](const WakeAt&) {}},
       action);
 }
 

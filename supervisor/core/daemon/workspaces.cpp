@@ -154,8 +154,8 @@ Result<std::uint32_t> make_first_workspace(RunContext& run, const std::string& a
 
 }  // namespace
 
-Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent) {
-  const auto start = std::chrono::steady_clock::now();
+Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent,
+                                       std::chrono::steady_clock::time_point intended) {
   const AgentPaths paths = run.paths(agent);
   BULKHEAD_CO_TRY(make_passage(run.site.paths.run(run.run)));
   BULKHEAD_CO_TRY(make_passage(paths.directory()));
@@ -180,7 +180,7 @@ Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent) {
       .range_base = *range,
       .branch = agent_branch(run.run, agent),
       .microseconds =
-          std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count()};
+          std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - intended).count()};
 }
 
 Result<> make_workspace_directories(const AttemptPaths& paths, std::uint32_t range, const std::string& branch,
@@ -317,8 +317,6 @@ Async<> clean_agent(RunContext& run, Cleanup action) {
   const auto keep_first = [&](Result<> step) {
     if (!step && result) result = std::move(step);
   };
-  const auto mounted = run.agents[action.agent].mounted;
-  for (const auto& [name, path] : mounted) keep_first(unmount_workspace(run, action.agent, name));
   const AgentState& state = run.state.agents.at(action.agent);
   if (state.base.empty()) co_return result;
   UnregisterRequest request{.git_dir = run.facts.git_dir,
@@ -334,6 +332,10 @@ Async<> clean_agent(RunContext& run, Cleanup action) {
   }
   const auto unregistered = co_await run.registrar->ask(request);
   if (!unregistered) keep_first(std::unexpected(unregistered.error()));
+  // After that answer, which comes after those to agents that begin: the kernel takes as long to free an overlay as was
+  // looked at in it, and the launcher does nothing else meanwhile.
+  const auto mounted = run.agents[action.agent].mounted;
+  for (const auto& [name, path] : mounted) keep_first(unmount_workspace(run, action.agent, name));
   if (action.keep_files) co_return result;
   if (!state.workspace) {
     // A supervisor that was killed may have come as far as mounting it.
