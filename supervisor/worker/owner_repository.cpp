@@ -41,7 +41,8 @@ Result<std::string> OwnerRepository::ref(const std::string& name) const {
   return git().line("read", name, {"rev-parse", "--verify", "--quiet", name});
 }
 
-Result<> OwnerRepository::move_refs(const Git& git, const std::vector<Move>& moves, const std::string& reason) const {
+Result<Finished> OwnerRepository::update_refs(const Git& git, const std::vector<Move>& moves,
+                                              const std::string& reason) {
   const std::string zero(moves.front().from.empty() ? moves.front().to.size() : moves.front().from.size(), '0');
   // -z, so that no name can end a line: update SP ref NUL new NUL old NUL, of git-update-ref(1).
   std::string input;
@@ -49,8 +50,17 @@ Result<> OwnerRepository::move_refs(const Git& git, const std::vector<Move>& mov
     input += "update " + move.ref + '\0' + (move.to.empty() ? zero : move.to) + '\0' +
              (move.from.empty() ? zero : move.from) + '\0';
   }
-  BULKHEAD_ASSIGN(const Finished finished,
-                  git.run({"update-ref", "-m", reason, "--no-deref", "-z", "--stdin"}, {.input = input}));
+  return git.run({"update-ref", "-m", reason, "--no-deref", "-z", "--stdin"}, {.input = input});
+}
+
+Result<bool> OwnerRepository::try_move_refs(const Git& git, const std::vector<Move>& moves,
+                                            const std::string& reason) const {
+  BULKHEAD_ASSIGN(const Finished finished, update_refs(git, moves, reason));
+  return finished.status == 0;
+}
+
+Result<> OwnerRepository::move_refs(const Git& git, const std::vector<Move>& moves, const std::string& reason) const {
+  BULKHEAD_ASSIGN(const Finished finished, update_refs(git, moves, reason));
   if (finished.status == 0) return {};
   // Which of them stands elsewhere, for the message; refs can only have been moved by somebody else.
   for (const Move& move : moves) {

@@ -36,8 +36,11 @@ class OwnerRepository {
     std::string to;
   };
   Result<> move_refs(const Git& git, const std::vector<Move>& moves, const std::string& reason) const;
+  // The same for refs that are not expected to be in the way: whether they moved, without a word on why not.
+  Result<bool> try_move_refs(const Git& git, const std::vector<Move>& moves, const std::string& reason) const;
 
  private:
+  static Result<Finished> update_refs(const Git& git, const std::vector<Move>& moves, const std::string& reason);
   explicit OwnerRepository(std::string git_dir) : git_dir_(std::move(git_dir)) {}
   std::string git_dir_;
 };

@@ -61,6 +61,34 @@ Result<> make_entry(const OwnerRepository& repository, const Names& names) {
   return replace_file(names.entry + "/HEAD", names.head, 0644);
 }
 
+Result<> remove_entry(const OwnerRepository& repository, const Names& names) {
+  BULKHEAD_TRY(remove_tree(names.entry));
+  // As git does; not empty is the usual case of other worktrees.
+  const std::string all = repository.git_dir() + "/worktrees";
+  if (::rmdir(all.c_str()) != 0 && errno != ENOTEMPTY && errno != ENOENT) return errno_error("remove directory", all);
+  return {};
+}
+
+// Where something of this agent's name is there already: what it is, before anything is added to it.
+Result<RegisterFacts> complete(const OwnerRepository& repository, const Names& names, Entry entry,
+                               const RegisterRequest& request) {
+  BULKHEAD_ASSIGN(const std::string branch, repository.ref(names.branch_ref));
+  BULKHEAD_ASSIGN(const std::string pin, repository.ref(names.pin_ref));
+  // Our pin is made together with the branch: a branch without it, or without an entry, is somebody else's.
+  if (!branch.empty() && pin.empty()) {
+    return fail("make branch", names.branch, "it is there already",
+                "rename or delete it: git branch -m " + names.branch + " NEW-NAME");
+  }
+  std::vector<OwnerRepository::Move> moves;
+  if (branch.empty()) moves.push_back({.ref = names.branch_ref, .from = "", .to = pin.empty() ? request.base : pin});
+  if (pin.empty()) moves.push_back({.ref = names.pin_ref, .from = "", .to = request.base});
+  if (entry == Entry::half_made) BULKHEAD_TRY(make_entry(repository, names));
+  if (!moves.empty()) BULKHEAD_TRY(repository.move_refs(repository.git(), moves, "bulkhead: start"));
+  return RegisterFacts{.branch = branch.empty() ? moves.front().to : branch,
+                       .pin = pin.empty() ? request.base : pin,
+                       .created = entry != Entry::ours || !moves.empty()};
+}
+
 }  // namespace
 
 Result<RegisterFacts> register_agent(const RegisterRequest& request) {
@@ -70,28 +98,19 @@ Result<RegisterFacts> register_agent(const RegisterRequest& request) {
   if (entry == Entry::another_supervisors)
     return fail("make branch", names.branch, "another supervisor has a run of that name in this repository",
                 "choose another name with --name");
-  BULKHEAD_ASSIGN(const std::string branch, repository.ref(names.branch_ref));
-  BULKHEAD_ASSIGN(const std::string pin, repository.ref(names.pin_ref));
+  if (entry != Entry::absent) return complete(repository, names, entry, request);
 
-  // Our pin is made together with the branch: a branch without it, or without an entry, is somebody else's.
-  if (!branch.empty() && pin.empty()) {
-    return fail("make branch", names.branch, "it is there already",
-                "rename or delete it: git branch -m " + names.branch + " NEW-NAME");
-  }
-  std::vector<OwnerRepository::Move> moves;
-  if (branch.empty()) moves.push_back({.ref = names.branch_ref, .from = "", .to = pin.empty() ? request.base : pin});
-  if (pin.empty()) moves.push_back({.ref = names.pin_ref, .from = "", .to = request.base});
-  // The entry before the branch: nobody can check the branch out in between.
-  if (entry != Entry::ours) BULKHEAD_TRY(make_entry(repository, names));
-  if (!moves.empty()) {
-    if (auto moved = repository.move_refs(repository.git(), moves, "bulkhead: start"); !moved) {
-      if (entry == Entry::absent) BULKHEAD_TRY(remove_tree(names.entry));
-      return std::unexpected(std::move(moved).error());
-    }
-  }
-  return RegisterFacts{.branch = branch.empty() ? moves.front().to : branch,
-                       .pin = pin.empty() ? request.base : pin,
-                       .created = entry != Entry::ours || !moves.empty()};
+  // The usual case, for which an agent waits: nothing of that name is there, which the one transaction finds out
+  // itself. The entry before the branch: nobody can check the branch out in between.
+  BULKHEAD_TRY(make_entry(repository, names));
+  const auto made = repository.try_move_refs(repository.git(),
+                                             {{.ref = names.branch_ref, .from = "", .to = request.base},
+                                              {.ref = names.pin_ref, .from = "", .to = request.base}},
+                                             "bulkhead: start");
+  if (made && *made) return RegisterFacts{.branch = request.base, .pin = request.base, .created = true};
+  auto completed = made ? complete(repository, names, Entry::absent, request) : std::unexpected(made.error());
+  if (!completed) BULKHEAD_TRY(remove_entry(repository, names));
+  return completed;
 }
 
 Result<UnregisterFacts> unregister_agent(const UnregisterRequest& request) {
@@ -104,7 +123,8 @@ Result<UnregisterFacts> unregister_agent(const UnregisterRequest& request) {
   BULKHEAD_ASSIGN(const std::string pin, repository.ref(names.pin_ref));
 
   std::vector<OwnerRepository::Move> moves;
-  // Ours was made together with the pin; and it is removed only where it stands as expected.
+  // Without our pin it is the branch of somebody who was there first; and it is removed only where it stands as
+  // expected.
   const bool as_expected = !pin.empty() && (request.only_if.empty() || request.only_if == facts.branch);
   if (request.branch == RefFate::remove && !facts.branch.empty() && as_expected) {
     moves.push_back({.ref = names.branch_ref, .from = facts.branch, .to = ""});
@@ -117,12 +137,8 @@ Result<UnregisterFacts> unregister_agent(const UnregisterRequest& request) {
   // Refs first: while the entry is there nobody has the branch checked out.
   if (!moves.empty()) BULKHEAD_TRY(repository.move_refs(repository.git(), moves, "bulkhead: end"));
   if (entry != Entry::absent) {
-    BULKHEAD_TRY(remove_tree(names.entry));
+    BULKHEAD_TRY(remove_entry(repository, names));
     facts.entry_removed = true;
-    // As git does; not empty is the usual case of other worktrees.
-    if (::rmdir((request.git_dir + "/worktrees").c_str()) != 0 && errno != ENOTEMPTY && errno != ENOENT) {
-      return errno_error("remove directory", request.git_dir + "/worktrees");
-    }
   }
   return facts;
 }

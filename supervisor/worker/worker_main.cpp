@@ -1,5 +1,5 @@
-// bulkhead-worker: one subcommand, one answer. Runs inside a sandbox, never privileged (supervisor/core/workspaces/
-// worker_protocol.h says what each subcommand expects there).
+// bulkhead-worker: one subcommand, one answer, or `serve`. Runs inside a sandbox, never privileged (supervisor/core/
+// workspaces/worker_protocol.h and worker_serving.h say what each subcommand expects there).
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,21 +10,14 @@
 #include <vector>
 
 #include "sandbox/base/text.h"
+#include "supervisor/core/workspaces/worker_serving.h"
+#include "supervisor/worker/answer.h"
+#include "supervisor/worker/serve.h"
 #include "supervisor/worker/streams.h"
 #include "supervisor/worker/subcommands.h"
 
 namespace bulkhead {
 namespace {
-
-template <class Request>
-Result<std::string> answer(Result<typename Request::Facts> (*subcommand)(const Request&),
-                           std::span<const std::string> options) {
-  BULKHEAD_ASSIGN(const Request request, parse_worker_request<Request>(options));
-  BULKHEAD_ASSIGN(const typename Request::Facts facts, subcommand(request));
-  std::string text = worker_facts_json(facts);
-  if (text.size() > max_worker_facts) return fail("answer", Request::subcommand.data(), "too long");
-  return text;
-}
 
 Result<std::string> run(std::string_view name, std::span<const std::string> options) {
   if (name == InspectRequest::subcommand) return answer(inspect, options);
@@ -69,6 +62,11 @@ int main_of(std::vector<std::string> arguments) {
     return 2;
   }
   std::vector<std::string> options(arguments.begin() + 1, arguments.end());
+  if (arguments.front() == worker_serve) {
+    const auto served = serve(options);
+    if (!served) std::fprintf(stderr, "bulkhead-worker: %s\n", served.error().text().c_str());
+    return served ? 0 : 1;
+  }
   const auto fd = take_facts_fd(options);
   const Result<std::string> text = fd ? run(arguments.front(), options) : std::unexpected(fd.error());
   const auto written = write_all(fd ? *fd : STDOUT_FILENO, text ? *text : worker_error_json(text.error()), "answer");

@@ -255,29 +255,34 @@ Result<LiveSandbox> launch_command(RunContext& run, const Task& task, const Comm
 
 namespace {
 
+// The attempt's own workspace, mounted.
+Async<std::string> workspace_of(RunContext& run, StartAttempt action, AttemptPaths paths) {
+  const std::uint32_t range = run.range_of(action.agent);
+  const std::string name = attempt_mount(run, action.agent, action.attempt);
+  // The first attempt's was made with the agent.
+  const auto& mounted = run.agents[action.agent].mounted;
+  if (const auto found = mounted.find(name); found != mounted.end()) co_return found->second;
+  // A forerunner that was killed while it made this attempt: made anew.
+  if (exists(paths.directory()))
+    BULKHEAD_CO_TRY(co_await remove_workspace_directory(run, action.agent, paths.directory(), range));
+  if (action.from_checkpoint) {
+    BULKHEAD_CO_TRY(co_await restore_checkpoint(run, action.agent, *action.from_checkpoint, paths));
+  } else {
+    BULKHEAD_CO_TRY(
+        make_workspace_directories(paths, range, agent_branch(run.run, action.agent), run.base_of(action.agent)));
+  }
+  co_return mount_workspace(run, action.agent, name, paths.upper(), paths.work(), range);
+}
+
 // Everything before the command: directories, mount, reports, setup. False: attempt_ended is journaled already.
 asio::awaitable<bool> prepare_attempt(RunContext& run, StartAttempt action, CommandRun& command, AttemptPaths paths) {
   const Task& task = run.workflow->tasks().at(action.agent);
   AgentRuntime& runtime = run.agents[action.agent];
-  const std::uint32_t range = run.range_of(action.agent);
   const auto fail_with = [&](const Error& error) {
     run.note(action.agent, action.attempt, not_started(error));
     return false;
   };
-  // A forerunner that was killed while it made this attempt: made anew.
-  if (exists(paths.directory()))
-    if (auto removed = co_await remove_workspace_directory(run, action.agent, paths.directory(), range); !removed)
-      co_return fail_with(removed.error());
-  if (action.from_checkpoint) {
-    if (auto restored = co_await restore_checkpoint(run, action.agent, *action.from_checkpoint, paths); !restored)
-      co_return fail_with(restored.error());
-  } else if (auto made = make_workspace_directories(paths, range, agent_branch(run.run, action.agent),
-                                                    run.base_of(action.agent));
-             !made) {
-    co_return fail_with(made.error());
-  }
-  auto workspace = mount_workspace(run, action.agent, attempt_mount(run, action.agent, action.attempt), paths.upper(),
-                                   paths.work(), range);
+  const auto workspace = co_await workspace_of(run, action, paths);
   if (!workspace) co_return fail_with(workspace.error());
   runtime.commits_at_start = 0;
   if (action.from_checkpoint) {
@@ -286,7 +291,7 @@ asio::awaitable<bool> prepare_attempt(RunContext& run, StartAttempt action, Comm
     runtime.commits_at_start = static_cast<unsigned>(head->commits);
   }
   command.agent = action.agent;
-  command.range = range;
+  command.range = run.range_of(action.agent);
   command.workspace = *workspace;
   command.home = paths.home();
   command.stdout_file = paths.stdout_file();

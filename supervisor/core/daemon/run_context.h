@@ -9,6 +9,7 @@
 #include <string>
 
 #include "supervisor/core/api/messages.h"
+#include "supervisor/core/daemon/registrar.h"
 #include "supervisor/core/daemon/worker_runner.h"
 #include "supervisor/core/journal/blob_store.h"
 #include "supervisor/core/journal/journal.h"
@@ -53,6 +54,7 @@ struct RunContext {
   std::map<std::string, std::string> environment;  // the caller's, for policies to pass
   RunState state;
   std::map<std::string, AgentRuntime> agents;
+  std::unique_ptr<Registrar> registrar;
 
   AgentPaths paths(const std::string& agent) const { return site.paths.agent(run, agent); }
   // The commit an agent starts from, and where that tree is kept.

@@ -23,6 +23,9 @@ std::int64_t unix_milliseconds() {
 RunExecutor::RunExecutor(DaemonSite& site, std::string run)
     : context_{.site = site, .run = std::move(run)}, timer_(site.io) {
   context_.record = [this](Event event) { record(std::move(event)); };
+  context_.registrar = std::make_unique<Registrar>(site.io, site.launcher, site.workers, [this] {
+    return context_.owner_job("_register", MountAccess::read_write);
+  });
 }
 
 void RunExecutor::record(Event event) {
@@ -109,6 +112,7 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
 }
 
 void RunExecutor::launcher_restarted() {
+  context_.registrar->launcher_restarted();
   for (auto& [name, runtime] : context_.agents) runtime.mounted.clear();
   if (const auto adopted = adopt_ranges(); !adopted) spdlog::error("{}", adopted.error().text());
 }
@@ -164,8 +168,9 @@ asio::awaitable<void> do_prepare_base(RunContext& run, PrepareBase action) {
         : run.note("", 0, BaseFailed{.commit = action.commit, .reason = ready.error().text()});
 }
 
-asio::awaitable<void> do_create_workspace(RunContext& run, std::string agent) {
-  const auto ready = co_await create_workspace(run, agent);
+asio::awaitable<void> do_create_workspace(RunContext& run, std::string agent,
+                                          std::chrono::steady_clock::time_point intended) {
+  const auto ready = co_await create_workspace(run, agent, intended);
   ready ? run.note(agent, 0, *ready) : run.note(agent, 0, WorkspaceFailed{.reason = ready.error().text()});
 }
 
@@ -207,15 +212,16 @@ struct Overloaded : Ts... {
 void RunExecutor::start(const Action& action) {
   RunContext& run = context_;
   std::visit(
-      Overloaded{[&](const PrepareBase& a) { spawn(do_prepare_base(run, a)); },
-                 [&](const CreateWorkspace& a) { spawn(do_create_workspace(run, a.agent)); },
-                 [&](const StartAttempt& a) { spawn(carry_out_attempt(run, a)); },
-                 [&](const TakeCheckpoint& a) { spawn(do_checkpoint(run, a)); },
-                 [&](const InjectFault& a) { inject_fault(run, a); }, [&](const Kill& a) { kill_agent(run, a); },
-                 [&](const Import& a) { spawn(do_import(run, a)); }, [&](const Verify& a) { spawn(do_verify(run, a)); },
-                 [&](const PrepareMerge& a) { spawn(prepare_merge(run, a)); },
-                 [&](const Merge& a) { spawn(merge(run, a)); }, [&](const Cleanup& a) { spawn(do_cleanup(run, a)); },
-                 [](const FinishAgent&) {}, [](const FinishRun&) {}, [](const WakeAt&) {}},
+      Overloaded{
+          [&](const PrepareBase& a) { spawn(do_prepare_base(run, a)); },
+          [&](const CreateWorkspace& a) { spawn(do_create_workspace(run, a.agent, std::chrono::steady_clock::now())); },
+          [&](const StartAttempt& a) { spawn(carry_out_attempt(run, a)); },
+          [&](const TakeCheckpoint& a) { spawn(do_checkpoint(run, a)); },
+          [&](const InjectFault& a) { inject_fault(run, a); }, [&](const Kill& a) { kill_agent(run, a); },
+          [&](const Import& a) { spawn(do_import(run, a)); }, [&](const Verify& a) { spawn(do_verify(run, a)); },
+          [&](const PrepareMerge& a) { spawn(prepare_merge(run, a)); }, [&](const Merge& a) { spawn(merge(run, a)); },
+          [&](const Cleanup& a) { spawn(do_cleanup(run, a)); }, [](const FinishAgent&) {}, [](const FinishRun&) {},
+          [](const WakeAt&) {}},
       action);
 }
 
@@ -247,6 +253,7 @@ asio::awaitable<void> RunExecutor::run() {
     boost::system::error_code ignored;
     co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
+  co_await context_.registrar->stop();
 }
 
 }  // namespace bulkhead

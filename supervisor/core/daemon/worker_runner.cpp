@@ -50,11 +50,10 @@ Result<WorkerRunner> WorkerRunner::create(LauncherLink& launcher, const HostFact
   return runner;
 }
 
-Async<std::string> WorkerRunner::execute(WorkerJob job, std::vector<std::string> argv, std::string_view subcommand) {
+Result<RunningWorker> WorkerRunner::start(WorkerJob job, std::vector<std::string> argv, std::string_view what) {
   const SandboxSpec& spec = specs_.at(job.kind);
   // The pid keeps the names of two supervisors of one launcher apart.
   const std::string name = "worker-" + std::to_string(::getpid()) + "-" + std::to_string(++count_);
-  const std::string what = "bulkhead-worker " + std::string(subcommand);
 
   Placement place;
   place.cgroup = job.place + "/" + name;
@@ -71,34 +70,40 @@ Async<std::string> WorkerRunner::execute(WorkerJob job, std::vector<std::string>
   argv.front() = kWorkerInside;
   const CommandSpec command{
       .argv = std::move(argv), .environment = compose_environment(spec, {}, {}), .directory = SandboxPath()};
-  BULKHEAD_CO_ASSIGN(LaunchPlan plan, compile_plan(spec, command, place, host_));
+  BULKHEAD_ASSIGN(LaunchPlan plan, compile_plan(spec, command, place, host_));
 
-  const Fd out(::memfd_create("bulkhead-facts", MFD_CLOEXEC));
-  const Fd err(::memfd_create("bulkhead-worker-stderr", MFD_CLOEXEC));
-  if (!out.valid() || !err.valid()) co_return errno_error("memfd_create");
-  const std::string id = place.cgroup;
-  LaunchRequest request{.id = id,
-                        .plan = std::move(plan),
-                        .stdin_fd = -1,
-                        .stdout_fd = out.get(),
-                        .stderr_fd = err.get(),
-                        .capture_output = true,
-                        .extra_fds = job.fds};
+  RunningWorker worker{.id = place.cgroup,
+                       .out = Fd(::memfd_create("bulkhead-facts", MFD_CLOEXEC)),
+                       .err = Fd(::memfd_create("bulkhead-worker-stderr", MFD_CLOEXEC))};
+  if (!worker.out.valid() || !worker.err.valid()) return errno_error("memfd_create");
+  const LaunchRequest request{.id = worker.id,
+                              .plan = std::move(plan),
+                              .stdin_fd = -1,
+                              .stdout_fd = worker.out.get(),
+                              .stderr_fd = worker.err.get(),
+                              .capture_output = true,
+                              .extra_fds = job.fds};
   auto live = launcher_->call([&](LauncherClient& c) { return c.launch(request); });
   if (!live) {
-    live.error().operation = what + ": " + live.error().operation;
-    co_return std::unexpected(live.error());
+    live.error().operation = "bulkhead-worker " + std::string(what) + ": " + live.error().operation;
+    return std::unexpected(live.error());
   }
-  const ExitRecord record = co_await launcher_->wait(id);
-  launcher_->acknowledge(id);
+  return worker;
+}
 
-  ::lseek(out.get(), 0, SEEK_SET);
-  BULKHEAD_CO_ASSIGN(std::string answer, read_fd(out.get(), max_worker_facts));
+Async<std::string> WorkerRunner::execute(WorkerJob job, std::vector<std::string> argv, std::string_view subcommand) {
+  BULKHEAD_CO_ASSIGN(const RunningWorker worker, start(std::move(job), std::move(argv), subcommand));
+  const ExitRecord record = co_await launcher_->wait(worker.id);
+  launcher_->acknowledge(worker.id);
+
+  ::lseek(worker.out.get(), 0, SEEK_SET);
+  BULKHEAD_CO_ASSIGN(std::string answer, read_fd(worker.out.get(), max_worker_facts));
   // An orderly answer is exit 0 or 1; anything else is how its sandbox ended.
   if (record.reason == EndReason::exited && record.exit_code <= 1 && !answer.empty()) co_return answer;
-  ::lseek(err.get(), 0, SEEK_SET);
-  const auto words = read_fd(err.get(), 1 << 20).value_or("");
-  co_return fail(what, "", record.detail + (words.empty() ? "" : ": " + printable(words, 400)));
+  ::lseek(worker.err.get(), 0, SEEK_SET);
+  const auto words = read_fd(worker.err.get(), 1 << 20).value_or("");
+  co_return fail("bulkhead-worker " + std::string(subcommand), "",
+                 record.detail + (words.empty() ? "" : ": " + printable(words, 400)));
 }
 
 }  // namespace bulkhead

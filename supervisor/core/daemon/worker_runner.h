@@ -33,6 +33,12 @@ struct WorkerJob {
   std::vector<std::pair<int, int>> fds;  // (ours, number inside); borrowed until the job has started
 };
 
+struct RunningWorker {
+  std::string id;  // of its sandbox
+  Fd out;          // what it wrote
+  Fd err;
+};
+
 MountSpec bind_mount(const std::string& source, const std::string& target, MountAccess access);
 
 class WorkerRunner {
@@ -40,6 +46,9 @@ class WorkerRunner {
   // Reads the workers' policies (JSON) from the first of `policy_dirs` that has them.
   static Result<WorkerRunner> create(LauncherLink& launcher, const HostFacts& host, std::string worker_path,
                                      const std::vector<std::string>& policy_dirs);
+
+  // Starts it; whoever does so waits for its end, and acknowledges it. `what` names it in errors.
+  Result<RunningWorker> start(WorkerJob job, std::vector<std::string> argv, std::string_view what);
 
   template <class Request>
   Async<typename Request::Facts> run(WorkerJob job, Request request) {

@@ -84,6 +84,8 @@ WorkerJob RunContext::range_job(WorkerKind kind, const std::string& agent, std::
 Async<BaseReady> prepare_base(RunContext& run, ObjectId commit) {
   const auto start = std::chrono::steady_clock::now();
   const BasePaths base = run.base_paths(commit);
+  // Workspaces come next, and each begins with a registration.
+  BULKHEAD_CO_TRY(run.registrar->start());
   // Another run may be making the same one just now.
   while (run.site.bases_in_the_making.contains(base.directory())) co_await pause_for(std::chrono::milliseconds(10));
   if (exists(base.ready()))
@@ -128,31 +130,58 @@ Async<BaseReady> prepare_base(RunContext& run, ObjectId commit) {
       .commit = commit, .path = base.directory(), .milliseconds = milliseconds_since(start), .reused = false};
 }
 
-Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent) {
-  const auto start = std::chrono::steady_clock::now();
+namespace {
+
+// Our side of a workspace: the agent's range, and what its first attempt will find.
+Result<std::uint32_t> make_first_workspace(RunContext& run, const std::string& agent) {
+  const AttemptPaths paths = run.paths(agent).attempt(1);
+  const std::string mount = attempt_mount(run, agent, 1);
+  if (exists(paths.directory())) {
+    // Of a supervisor that was killed while it made this: nothing of the agent has lived in it. Nor need it be mounted.
+    (void)run.site.launcher.call([&](LauncherClient& c) { return c.unmount_workspace(mount); });
+    BULKHEAD_TRY(remove_tree(paths.directory()));
+  }
+  BULKHEAD_ASSIGN(const std::uint32_t range,
+                  run.site.launcher.call([](LauncherClient& c) { return c.acquire_range(); }));
+  Result<> made = make_workspace_directories(paths, range, agent_branch(run.run, agent), run.base_of(agent));
+  if (made) {
+    if (const auto at = mount_workspace(run, agent, mount, paths.upper(), paths.work(), range); !at)
+      made = std::unexpected(at.error());
+  }
+  if (made) return range;
+  (void)run.site.launcher.call([&](LauncherClient& c) { return c.release_range(range); });
+  return std::unexpected(made.error());
+}
+
+}  // namespace
+
+Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent,
+                                       std::chrono::steady_clock::time_point intended) {
   const AgentPaths paths = run.paths(agent);
   BULKHEAD_CO_TRY(make_passage(run.site.paths.run(run.run)));
   BULKHEAD_CO_TRY(make_passage(paths.directory()));
   BULKHEAD_CO_TRY(make_passage(paths.checkpoints()));
   BULKHEAD_CO_TRY(make_directory(paths.stub(), 0755));
-  BULKHEAD_CO_ASSIGN(const std::uint32_t range,
-                     run.site.launcher.call([](LauncherClient& c) { return c.acquire_range(); }));
-  auto registered = co_await run.site.workers.run(run.owner_job(agent, MountAccess::read_write),
-                                                  RegisterRequest{.git_dir = run.facts.git_dir,
-                                                                  .run = run.run,
-                                                                  .agent = agent,
-                                                                  .base = run.base_of(agent),
-                                                                  .stub = paths.stub()});
+  // Asked first: the worker holds the branch while we make our side.
+  BULKHEAD_CO_ASSIGN(const auto asked, run.registrar->send(RegisterRequest{.git_dir = run.facts.git_dir,
+                                                                           .run = run.run,
+                                                                           .agent = agent,
+                                                                           .base = run.base_of(agent),
+                                                                           .stub = paths.stub()}));
+  const auto range = make_first_workspace(run, agent);
+  const auto registered = co_await run.registrar->receive(asked);
+  if (!range) co_return std::unexpected(range.error());
   if (!registered) {
-    (void)run.site.launcher.call([&](LauncherClient& c) { return c.release_range(range); });
-    co_return std::unexpected(registered.error());
+    const auto unmounted = unmount_workspace(run, agent, attempt_mount(run, agent, 1));
+    (void)run.site.launcher.call([&](LauncherClient& c) { return c.release_range(*range); });
+    co_return std::unexpected(unmounted ? registered.error() : unmounted.error());
   }
   run.agents[agent].imported_tip = registered->branch;
   co_return WorkspaceReady{
-      .range_base = range,
+      .range_base = *range,
       .branch = agent_branch(run.run, agent),
       .microseconds =
-          std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count()};
+          std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - intended).count()};
 }
 
 Result<> make_workspace_directories(const AttemptPaths& paths, std::uint32_t range, const std::string& branch,
@@ -297,8 +326,6 @@ Async<> clean_agent(RunContext& run, Cleanup action) {
   const auto keep_first = [&](Result<> step) {
     if (!step && result) result = std::move(step);
   };
-  const auto mounted = run.agents[action.agent].mounted;
-  for (const auto& [name, path] : mounted) keep_first(unmount_workspace(run, action.agent, name));
   const AgentState& state = run.state.agents.at(action.agent);
   if (state.base.empty()) co_return result;
   UnregisterRequest request{.git_dir = run.facts.git_dir,
@@ -313,11 +340,17 @@ Async<> clean_agent(RunContext& run, Cleanup action) {
     request.branch = RefFate::remove;
     request.only_if = state.base;
   }
-  auto unregistered =
-      co_await run.site.workers.run(run.owner_job(action.agent, MountAccess::read_write), std::move(request));
+  const auto unregistered = co_await run.registrar->ask(request);
   if (!unregistered) keep_first(std::unexpected(unregistered.error()));
+  // After that answer, which comes after those to agents that begin: the kernel takes as long to free an overlay as was
+  // looked at in it, and the launcher does nothing else meanwhile.
+  const auto mounted = run.agents[action.agent].mounted;
+  for (const auto& [name, path] : mounted) keep_first(unmount_workspace(run, action.agent, name));
   if (action.keep_files) co_return result;
   if (!state.workspace) {
+    // A supervisor that was killed may have come as far as mounting it.
+    (void)run.site.launcher.call(
+        [&](LauncherClient& c) { return c.unmount_workspace(attempt_mount(run, action.agent, 1)); });
     const std::string directory = run.paths(action.agent).directory();
     if (exists(directory)) keep_first(remove_tree(directory));
     ::rmdir(run.site.paths.run(run.run).c_str());

@@ -9,8 +9,10 @@ namespace bulkhead {
 // The read-only tree all workspaces at that commit share; made at most once per repository and commit.
 Async<BaseReady> prepare_base(RunContext& run, ObjectId commit);
 
-// The agent's uid range, its directories, its branch held in the repository.
-Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent);
+// The agent's branch held in the repository, its uid range, and the workspace of its first attempt, mounted: all that
+// an agent waits for once its base is ready.
+Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent,
+                                       std::chrono::steady_clock::time_point intended);
 
 // Directories of a workspace, fresh: upper seeded so that HEAD stands on `branch` (empty: detached) at the base.
 Result<> make_workspace_directories(const AttemptPaths& paths, std::uint32_t range, const std::string& branch,

@@ -170,7 +170,7 @@ struct BaseFailed {
   bool operator==(const BaseFailed&) const = default;
 };
 
-struct WorkspaceIntended {  // uid range, registration in the repository, branch
+struct WorkspaceIntended {  // uid range, registration in the repository, branch; the first attempt's workspace
   static constexpr const char* type = "workspace_intended";
   static constexpr int version = 1;
   std::string base;  // commit oid
@@ -184,9 +184,9 @@ struct WorkspaceIntended {  // uid range, registration in the repository, branch
 struct WorkspaceReady {
   static constexpr const char* type = "workspace_ready";
   static constexpr int version = 1;
-  std::uint32_t range_base = 0;  // first uid of the agent's 65,536
-  std::string branch;            // "bulkhead/<run>/<agent>"
-  std::int64_t microseconds = 0;
+  std::uint32_t range_base = 0;   // first uid of the agent's 65,536
+  std::string branch;             // "bulkhead/<run>/<agent>"
+  std::int64_t microseconds = 0;  // until the branch was held and the first attempt's workspace mounted
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("range_base", self.range_base), visit("branch", self.branch), visit("microseconds", self.microseconds);

@@ -75,6 +75,69 @@ TEST_F(Registration, ABranchInTheWayLeavesNothing) {
   EXPECT_EQ(sh("r", "git for-each-ref refs/bulkhead"), "");
 }
 
+TEST_F(Registration, PackedRefsCountToo) {
+  sh("r", "git branch " + branch + "; git pack-refs --all");
+  EXPECT_THAT(error_of(enter()), HasSubstr("make branch bulkhead/r1/a: it is there already"));
+  EXPECT_FALSE(exists("r/.git/worktrees"));
+  EXPECT_EQ(sh("r", "git for-each-ref refs/bulkhead"), "");
+
+  ASSERT_TRUE(enter("b"));
+  sh("r", "git pack-refs --all");
+  const auto again = enter("b");
+  ASSERT_TRUE(again) << error_of(again);
+  EXPECT_FALSE(again->created);
+  auto request = leaving();
+  request.agent = "b";
+  request.branch = request.pin = RefFate::remove;
+  ASSERT_TRUE(work(request));
+  EXPECT_EQ(sh("r", "git for-each-ref --format='%(refname)'"), "refs/heads/" + branch + "\nrefs/heads/main");
+}
+
+TEST_F(Registration, OneRefOfTheTwoIsCompleted) {
+  ASSERT_TRUE(enter());
+  const ObjectId before = sh("r", "git rev-parse " + branch + "~1");
+  // As a killed import could not leave it, but a person could: the pin elsewhere, the branch and the entry gone.
+  sh("r", "git update-ref refs/bulkhead/r1/a/tip " + before + "; rm -r .git/worktrees; git update-ref -d refs/heads/" +
+              branch);
+  const auto facts = enter();
+  ASSERT_TRUE(facts) << error_of(facts);
+  EXPECT_EQ(*facts, (RegisterFacts{.branch = before, .pin = before, .created = true}));
+  EXPECT_THAT(sh("r", "git worktree list"), HasSubstr("[" + branch + "] locked"));
+}
+
+// What it takes does not depend on how large the repository is: of the objects only the commit is looked at.
+TEST_F(Registration, ReadsNeitherIndexNorTrees) {
+  sh("r",
+     "git unpack-objects -q < ../base.pack || true; keep=$(git rev-parse HEAD);"
+     "find .git/objects -type f ! -path \"*/${keep:0:2}/${keep:2}\" -delete; echo garbage > .git/index");
+  EXPECT_NE(status_of("r", "git status"), 0);
+  const auto facts = enter();
+  ASSERT_TRUE(facts) << error_of(facts);
+  EXPECT_EQ(facts->branch, base);
+  auto request = leaving();
+  request.branch = request.pin = RefFate::remove;
+  const auto left = work(request);
+  ASSERT_TRUE(left) << error_of(left);
+  EXPECT_TRUE(left->branch_removed);
+}
+
+TEST_F(Registration, ABaseThatIsNotThereLeavesNothing) {
+  const auto facts = work(RegisterRequest{
+      .git_dir = path("r/.git"), .run = "r1", .agent = "a", .base = std::string(40, '7'), .stub = "/nowhere/stub"});
+  EXPECT_THAT(error_of(facts), HasSubstr("move branch refs/heads/bulkhead/r1/a: "));
+  EXPECT_FALSE(exists("r/.git/worktrees"));
+  EXPECT_EQ(sh("r", "git for-each-ref --format='%(refname)'"), "refs/heads/main");
+}
+
+TEST_F(Registration, Sha256) {
+  sh(".", "git init -q -b main --object-format=sha256 r256; cd r256; echo 1 > f; git add f; git commit -qm 1");
+  const ObjectId tip = sh("r256", "git rev-parse HEAD");
+  const auto facts = work(
+      RegisterRequest{.git_dir = path("r256/.git"), .run = "r1", .agent = "a", .base = tip, .stub = "/nowhere/stub"});
+  ASSERT_TRUE(facts) << error_of(facts);
+  EXPECT_EQ(sh("r256", "git rev-parse " + branch + " refs/bulkhead/r1/a/tip"), tip + "\n" + tip);
+}
+
 TEST_F(Registration, RunsNoHook) {
   write("r/.git/hooks/reference-transaction", "#!/bin/sh\ntouch " + path("ran") + "\n");
   sh("r", "chmod +x .git/hooks/reference-transaction; git branch probe");
@@ -123,6 +186,18 @@ TEST_F(Registration, ABranchThatMovedIsKept) {
   ASSERT_TRUE(facts) << error_of(facts);
   EXPECT_FALSE(facts->branch_removed);
   EXPECT_EQ(facts->branch, sh("r", "git rev-parse HEAD~1"));
+}
+
+TEST_F(Registration, ABranchThatWasThereFirstIsKept) {
+  sh("r", "git branch " + branch);
+  EXPECT_THAT(error_of(enter()), HasSubstr("it is there already"));
+  auto request = leaving();
+  request.branch = request.pin = RefFate::remove;
+  request.only_if = base;
+  const auto facts = work(request);
+  ASSERT_TRUE(facts) << error_of(facts);
+  EXPECT_EQ(*facts, (UnregisterFacts{.branch = base}));
+  EXPECT_EQ(sh("r", "git rev-parse " + branch), base);
 }
 
 TEST_F(Registration, AnEntryThatIsNotOursStays) {
