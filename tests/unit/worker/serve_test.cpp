@@ -69,10 +69,10 @@ class Serve : public AgentTest {
     return {.git_dir = path("r/.git"),
             .run = "r1",
             .agent = agent,
-            .stub = "/nowhere/" + agent,
             .branch = RefFate::remove,
             .pin = RefFate::remove,
-            .only_if = base};
+            .only_if = base,
+            .stub = "/nowhere/" + agent};
   }
 
  private:
