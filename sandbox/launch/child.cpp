@@ -111,6 +111,30 @@ int load_filter(const sock_fprog& program) {
   return static_cast<int>(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
 }
 
+// With a listener, whose descriptor init inherits. On a host where somebody above us listens already there cannot be a
+// second one: then refusals are answered by the filter itself and seen by nobody.
+int load_observed_filter(const ChildContext& context) {
+  const sock_fprog& program = context.filter;
+  constexpr unsigned long kWaitKillable = 1UL << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, from Linux 5.19
+  long listener =
+      syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER | kWaitKillable, &program);
+  if (listener < 0 && errno == EINVAL)
+    listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+  if (listener < 0) {
+    for (unsigned i = 0; i < program.len; ++i)
+      if (program.filter[i].code == (BPF_RET | BPF_K) && program.filter[i].k == SECCOMP_RET_USER_NOTIF)
+        program.filter[i].k = SECCOMP_RET_ERRNO | EPERM;
+    return load_filter(program);
+  }
+  if (fcntl(static_cast<int>(listener), F_SETFD, 0) != 0) return -1;
+  char digits[12];
+  int n = 0;
+  for (long rest = listener; n == 0 || rest != 0; rest /= 10) digits[n++] = static_cast<char>('0' + rest % 10);
+  for (int i = 0; i < n; ++i) context.listener_word[i] = digits[n - 1 - i];
+  context.listener_word[n] = '\0';
+  return 0;
+}
+
 int place_descriptors(const ChildContext& context) {
   if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return -1;
   for (std::size_t i = 0; i < context.move_count; ++i)
@@ -157,7 +181,8 @@ int perform(Tree& tree, int& ruleset, const ChildOperation& op, const ChildConte
     case Step::no_new_privs:
       return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     case Step::seccomp:
-      return load_filter(strcmp(op.text, "terminal-guard") == 0 ? context.guard : context.filter);
+      if (strcmp(op.text, "terminal-guard") == 0) return load_filter(context.guard);
+      return context.observe_refusals ? load_observed_filter(context) : load_filter(context.filter);
     case Step::exec_init:
       return exec_init(context);
     case Step::create_cgroup:

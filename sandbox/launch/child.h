@@ -36,6 +36,8 @@ struct ChildContext {
   int last_capability = 40;
   sock_fprog guard{};
   sock_fprog filter{};
+  bool observe_refusals = false;  // the filter has a listener, which init holds: its number is written there:
+  char* listener_word = nullptr;  // 12 bytes, "-"
   int init_fd = -1;
   const DescriptorMove* moves = nullptr;
   std::size_t move_count = 0;

@@ -103,11 +103,13 @@ std::expected<void, SetupFailure> ChildArguments::set_operations(const LaunchPla
 
 void ChildArguments::set_command(const CommandSpec& command, std::string mode, std::uint64_t output_bytes) {
   const auto push = [&](const std::string& text) { argv.push_back(const_cast<char*>(text.c_str())); };
-  words.reserve(command.environment.size() + 3);
+  words.reserve(command.environment.size() + 4);
   words.push_back("bulkhead-init");
   words.push_back(std::move(mode));
   words.push_back(std::to_string(output_bytes));
-  for (std::size_t i = 0; i < 3; ++i) push(words[i]);
+  words.emplace_back(12, '\0').replace(0, 1, "-");
+  for (std::size_t i = 0; i < 4; ++i) push(words[i]);
+  context.listener_word = words[3].data();
   for (const auto& argument : command.argv) push(argument);
   argv.push_back(nullptr);
   for (const auto& [key, value] : command.environment) {

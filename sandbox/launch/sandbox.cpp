@@ -73,6 +73,7 @@ std::expected<Sandbox, SetupFailure> Sandbox::start(const LaunchSite& site, cons
   if (stdio.capture) mode += 'c';
   if (site.end_with_launcher) mode += 'd';
   p.set_command(plan.command, mode, plan.output_bytes);
+  p.context.observe_refusals = true;
   p.set_v1_tasks(cgroup.v1_tasks());
   p.context.user_namespace = user_namespace;
   p.context.last_capability = site.last_capability;
@@ -133,6 +134,7 @@ std::expected<Sandbox, SetupFailure> Sandbox::launch_into(const LaunchSite& site
                                          .hint = "try again in a moment"});
   LaunchPlan plan = host.plan_;
   plan.command = std::move(command);
+  plan.seccomp = unobserved(std::move(plan.seccomp));  // nobody of ours stays beside it to listen
   auto cgroup = Cgroup::open(site.cgroups, site.cgroup_root, host.cgroup_->node());
   if (!cgroup) return failed(Step::create_cgroup, cgroup.error());
   // It shares the namespaces and the tree: what is left is what concerns the process itself.
@@ -226,6 +228,21 @@ std::optional<InitRecord> read_record(int fd) {
   if (fd < 0 || pread(fd, &record, sizeof record, 0) != static_cast<ssize_t>(sizeof record)) return std::nullopt;
   if (record.magic != kInitRecordMagic || record.outcome > InitOutcome::setup_failed) return std::nullopt;
   return record;
+}
+
+std::vector<Denial> read_denials(int fd) {
+  std::vector<Denial> denials;
+  InitDenial slots[kMostInitDenials];
+  const ssize_t bytes = fd < 0 ? -1 : pread(fd, slots, sizeof slots, static_cast<off_t>(kInitDenialsOffset));
+  for (std::size_t i = 0; bytes > 0 && i < static_cast<std::size_t>(bytes) / sizeof(InitDenial); ++i) {
+    if (slots[i].number < 0) break;
+    Denial denial{.call = system_call_name(slots[i].number), .times = slots[i].times, .who = {}, .arguments = {}};
+    denial.who.assign(slots[i].who, ::strnlen(slots[i].who, sizeof slots[i].who));
+    denial.who = printable(denial.who);  // the agent's own word
+    denial.arguments.assign(std::begin(slots[i].arguments), std::end(slots[i].arguments));
+    denials.push_back(std::move(denial));
+  }
+  return denials;
 }
 
 const Operation* find(const LaunchPlan& plan, Step step, const char* target) {
@@ -322,6 +339,7 @@ ExitRecord Sandbox::conclude() {
       r.detail = r.step + " " + plan_.command.argv.front() + ": " + strerrordesc_np(record->value);
     }
   }
+  r.denials = read_denials(record_.get());
   if (cgroup_) {
     const CgroupUsage usage = cgroup_->usage();
     r.cpu_ms = static_cast<std::int64_t>(usage.cpu_us / 1000);
@@ -354,6 +372,7 @@ ExitRecord record_of_init(const std::string& id, int record_fd) {
   r.ended_unix_ms = record->ended_unix_ms;
   r.stdout_dropped = record->stdout_dropped;
   r.stderr_dropped = record->stderr_dropped;
+  r.denials = read_denials(record_fd);
   if (record->outcome == InitOutcome::exited) {
     r.reason = EndReason::exited;
     r.exit_code = record->value;

@@ -143,7 +143,7 @@ Result<> PolicyReader::read_seccomp() {
     return node.refuse("no seccomp profile '" + printable(wanted, 80) + "'", suggest(wanted, known, "a profile"));
   }
   BULKHEAD_ASSIGN(spec_.seccomp_, parse_seccomp_profile(wanted, profile->second, capability_names_));
-  BULKHEAD_ASSIGN(spec_.seccomp_program_.code, compile_seccomp(spec_.seccomp_));
+  BULKHEAD_ASSIGN(spec_.seccomp_program_.code, compile_seccomp(observed(spec_.seccomp_)));
   return {};
 }
 

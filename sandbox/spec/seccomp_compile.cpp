@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -105,6 +106,12 @@ Result<> add_rule(const Filter& filter, const SeccompRule& rule, std::uint32_t a
 }
 
 }  // namespace
+
+std::string system_call_name(int number) {
+  const std::unique_ptr<char, decltype(&std::free)> name(seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number),
+                                                         &std::free);
+  return name ? name.get() : "call " + std::to_string(number);
+}
 
 bool SeccompProgram::operator==(const SeccompProgram& other) const {
   return std::ranges::equal(code, other.code, [](const sock_filter& a, const sock_filter& b) {

@@ -55,6 +55,15 @@ Result<std::vector<sock_filter>> compile_seccomp(const SeccompProfile& profile);
 // By libseccomp alone: for profiles that seccomp_ranges.h leaves to it, and what its result is tested against.
 Result<std::vector<sock_filter>> compile_with_libseccomp(const SeccompProfile& profile);
 
+// The same profile with refusals made visible: what it answers with EPERM it tells to a listener (bulkhead-init), which
+// answers EPERM. Left out are calls that the listener itself, and the child before it, cannot do without.
+SeccompProfile observed(SeccompProfile profile);
+
+// The program without a listener: what it would be told is answered with EPERM.
+std::vector<sock_filter> unobserved(std::vector<sock_filter> program);
+
+std::string system_call_name(int number);  // "unshare"; "call 9999" for one that this libseccomp does not know
+
 // A second, always loaded filter that allows all but TIOCSTI and TIOCLINUX, compared in the low 32 bits
 // (CVE-2019-10063).
 Result<std::vector<sock_filter>> compile_terminal_guard();

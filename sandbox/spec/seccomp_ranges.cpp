@@ -211,6 +211,7 @@ std::uint32_t seccomp_action_code(std::string_view action, int errno_return) {
   if (action == "SCMP_ACT_TRACE") return SCMP_ACT_TRACE(code);
   if (action == "SCMP_ACT_TRAP") return SCMP_ACT_TRAP;
   if (action == "SCMP_ACT_LOG") return SCMP_ACT_LOG;
+  if (action == "SCMP_ACT_NOTIFY") return SCMP_ACT_NOTIFY;
   if (action == "SCMP_ACT_KILL" || action == "SCMP_ACT_KILL_THREAD") return SCMP_ACT_KILL_THREAD;
   return SCMP_ACT_KILL_PROCESS;
 }

@@ -96,7 +96,8 @@ class SandboxSpec {
   }  // names copied from the caller; "LC_*" allowed
   const std::map<std::string, std::string>& environment_set() const { return environment_set_; }
   const SeccompProfile& seccomp() const { return seccomp_; }
-  // Compiled once, here: every sandbox of the policy loads the same program. Empty with no-seccomp.
+  // Compiled once, here: every sandbox of the policy loads the same program. Refusals are told to a listener (see
+  // observed()). Empty with no-seccomp.
   const std::vector<sock_filter>& seccomp_program() const { return seccomp_program_.code; }
   const std::vector<sock_filter>& terminal_guard() const { return terminal_guard_.code; }
   const std::set<Loosening>& allowed() const { return allowed_; }
