@@ -88,6 +88,7 @@ const json& built_in() {
                                   {"file_size", "unlimited"},
                                   {"output", "16Mi"}}},
                                 {"seccomp", "default"},
+                                {"seccomp_allow", json::array()},
                                 {"tcp", {{"bind", "any"}, {"connect", "any"}}},
                                 {"hostname", "bulkhead"},
                                 {"capabilities", json::array()},
