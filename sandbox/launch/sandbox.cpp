@@ -119,6 +119,13 @@ std::expected<Sandbox, SetupFailure> Sandbox::launch(const LaunchSite& site, std
     if (op.step == Step::limit_wall) sandbox.wall_deadline_ = sandbox.started_ + std::chrono::milliseconds(op.number);
     if (op.step == Step::limit_cpu_time) sandbox.cpu_limit_us_ = op.number * 1000;
   }
+  // What is done is done: kept is what explains an ending and what a further command goes through. With a thousand
+  // sandboxes the rest would be most of our memory, which every fork of ours maps once more.
+  std::erase_if(plan.operations,
+                [](const Operation& op) { return op.step >= Step::root_tmpfs && op.step < Step::working_directory; });
+  plan.operations.shrink_to_fit();
+  plan.command.argv.resize(1);
+  plan.command.environment.clear();
   sandbox.plan_ = std::move(plan);
   return sandbox;
 }
