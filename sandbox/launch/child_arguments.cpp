@@ -167,7 +167,7 @@ Result<> ChildArguments::set_descriptors(const Stdio& stdio, int record) {
   }
   context.moves = moves.data();
   context.move_count = moves.size();
-  for (int* needed : {&context.user_namespace, &context.init_fd})
+  for (int* needed : {&context.user_namespace, &context.network, &context.init_fd})
     if (*needed >= 0) BULKHEAD_TRY(keep_high(*needed));
   return {};
 }

@@ -15,6 +15,7 @@
 #include "sandbox/init/init_protocol.h"
 #include "sandbox/launch/child_arguments.h"
 #include "sandbox/launch/prepared_root.h"
+#include "sandbox/launch/spare_networks.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/sys/files.h"
 
@@ -78,10 +79,14 @@ std::expected<Sandbox, SetupFailure> Sandbox::start(const LaunchSite& site, cons
   p.context.user_namespace = user_namespace;
   p.context.last_capability = site.last_capability;
   p.context.init_fd = site.init_fd;
-  if (auto placed = p.set_descriptors(stdio, record); !placed) return failed(Step::exec_init, placed.error());
   std::uint64_t flags = 0;
   for (const Operation& op : plan.operations)
     if (op.step == Step::new_namespaces) flags = namespace_flags(op.text);
+  Fd network;
+  if (flags & CLONE_NEWNET) network = site.networks->take();
+  if (network.valid()) flags &= ~std::uint64_t{CLONE_NEWNET};
+  p.context.network = network.get();
+  if (auto placed = p.set_descriptors(stdio, record); !placed) return failed(Step::exec_init, placed.error());
 
   Sandbox sandbox;
   sandbox.started_ = Clock::now();

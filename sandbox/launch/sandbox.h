@@ -16,6 +16,7 @@ namespace bulkhead {
 
 using Clock = std::chrono::steady_clock;
 class PreparedRoots;
+class SpareNetworks;
 
 // What the launcher has at hand for every launch.
 struct LaunchSite {
@@ -25,6 +26,7 @@ struct LaunchSite {
   int last_capability = 40;
   bool end_with_launcher = false;
   PreparedRoots* roots = nullptr;
+  SpareNetworks* networks = nullptr;
 };
 
 struct Stdio {

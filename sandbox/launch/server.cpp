@@ -26,6 +26,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::seconds kPruneAfter{1};
+constexpr std::chrono::milliseconds kQuiet{3};  // without a request: time for what can be made ahead
 
 json to_reply(const Error& error, const std::string& step = {}) {
   return {{"error",
@@ -104,7 +105,8 @@ Result<> LauncherServer::prepare() {
            .init_fd = init_.get(),
            .last_capability = facts.last_capability,
            .end_with_launcher = options_.only_client.valid(),
-           .roots = nullptr};
+           .roots = nullptr,
+           .networks = nullptr};
   if (!options_.state_dir.empty()) {
     BULKHEAD_TRY(make_directory(options_.state_dir + "/exits", 0700));
     BULKHEAD_TRY(make_directory(options_.state_dir + "/mnt", 0700));
@@ -117,6 +119,8 @@ Result<> LauncherServer::prepare() {
   }
   BULKHEAD_ASSIGN(roots_, PreparedRoots::open());
   site_.roots = &*roots_;
+  BULKHEAD_ASSIGN(networks_, SpareNetworks::open(options_.spare_networks));
+  site_.networks = &*networks_;
   epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_.valid()) return errno_error("epoll_create1");
   if (options_.listener.valid()) BULKHEAD_TRY(watch(options_.listener.get()));
@@ -199,6 +203,9 @@ Result<> LauncherServer::run() {
       return client->gone;
     });
     if (private_ && clients_.empty()) stop_ = true;
+    if (count == 0 && !networks_->complete())
+      if (auto added = networks_->add_one(); !added)
+        networks_ = SpareNetworks();  // starts make their own, and say why not
     tick();
   }
   kill_everything();
@@ -218,6 +225,7 @@ int LauncherServer::wait_milliseconds() const {
   if (!looks_.empty()) next = looks_.begin()->first;
   const auto now = Clock::now();
   if (!cgroups_to_remove_.empty()) next = std::min(next, now + std::chrono::milliseconds(5));
+  if (!networks_->complete()) next = std::min(next, now + kQuiet);
   if (prune_at_) next = std::min(next, *prune_at_);
   if (drop_roots_at_) next = std::min(next, *drop_roots_at_);
   if (!private_ && clients_.empty() && living_.empty()) next = std::min(next, idle_since_ + options_.linger);

@@ -1,7 +1,10 @@
 // The launcher as bulkheadd uses it: detached, with a named socket, workspaces and exit records that outlive a client.
 #include <gmock/gmock.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
+
+#include <set>
 
 #include "sandbox/launch/uid_ranges.h"
 #include "sandbox/launch/user_namespace.h"
@@ -84,6 +87,28 @@ TEST_F(RootLauncher, AnExitNobodySawIsToldUntilItIsAcknowledged) {
   ASSERT_TRUE(client_->acknowledge("run/agent/attempt-1"));
   EXPECT_FALSE(exists(file));
   EXPECT_TRUE(client_->list().value().empty());
+}
+
+TEST_F(RootLauncher, NetworksMadeAheadAreEachUsedOnceAndAreLikeAnyOther) {
+  // More than are kept ahead; those the launcher had ready and those made at the start look alike, and none is
+  // another's.
+  std::set<std::string> seen;
+  for (int i = 0; i < 8; ++i) {
+    ::poll(nullptr, 0, 20);
+    const auto r =
+        run(spec_of(policy()), {"sh", "-c",
+                                "readlink /proc/self/ns/net; cat /proc/net/dev | wc -l; cat /proc/net/route | wc -l; "
+                                "cat /sys/class/net/lo/operstate 2>/dev/null; python3 -c 'import socket; "
+                                "s=socket.create_server((\"127.0.0.1\", 7000)); "
+                                "socket.create_connection((\"127.0.0.1\", 7000)); print(\"up\")'"});
+    const auto end = r.out.find('\n');
+    seen.insert(r.out.substr(0, end));
+    EXPECT_EQ(r.out.substr(end + 1), "3\n1\nup\n") << r.err;
+  }
+  EXPECT_EQ(seen.size(), 8u);
+  char host[64] = {};
+  ASSERT_GT(::readlink("/proc/self/ns/net", host, sizeof host - 1), 0);
+  EXPECT_FALSE(seen.contains(host));
 }
 
 TEST_F(RootLauncher, AnIdTakenIsRefused) {
