@@ -98,7 +98,7 @@ Result<> LauncherServer::prepare() {
   if (facts.cgroups.mode == CgroupMode::none)
     return fail("launcher", "cgroups", facts.cgroups.reason, "see `bulkhead doctor`");
   BULKHEAD_ASSIGN(init_, seal_init(options_.init_path));
-  BULKHEAD_ASSIGN(UidRanges ranges, UidRanges::open(options_.uid_lock_file));
+  BULKHEAD_ASSIGN(UidRanges ranges, UidRanges::open(options_.uid_lock_file, options_.cgroup_root));
   ranges_ = std::make_unique<UidRanges>(std::move(ranges));
   site_ = {.cgroups = facts.cgroups,
            .cgroup_root = options_.cgroup_root,
