@@ -163,6 +163,13 @@ Result<> Cgroup::limit(const std::string& what, std::uint64_t number) {
     BULKHEAD_TRY(write_kernel_file(directory("cpu") + "/cpu.cfs_period_us", std::to_string(kPeriodUs)));
     return write_kernel_file(directory("cpu") + "/cpu.cfs_quota_us", quota);
   }
+  // v1 has a soft limit, which is reclaimed to when the host runs short, and shares, of which 1024 are everybody's.
+  if (what == "memory_high")
+    return write_kernel_file(v1 ? directory("memory") + "/memory.soft_limit_in_bytes" : directory("") + "/memory.high",
+                             text);
+  if (what == "cpu_weight")
+    return v1 ? write_kernel_file(directory("cpu") + "/cpu.shares", std::to_string(number * 1024 / 100))
+              : write_kernel_file(directory("") + "/cpu.weight", text);
   if (what == "pids") return write_kernel_file(directory(v1 ? "pids" : "") + "/pids.max", text);
   return fail("limit cgroup", what, "not a known limit");
 }

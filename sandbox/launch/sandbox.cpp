@@ -43,7 +43,7 @@ std::uint64_t namespace_flags(const std::string& words) {
 Result<Cgroup> make_cgroup(const LaunchSite& site, const LaunchPlan& plan) {
   std::set<std::string> controllers{"memory"};  // for its peak, limited or not
   for (const Operation& op : plan.operations)
-    if (op.step == Step::limit_cgroup) controllers.insert(op.target);
+    if (op.step == Step::limit_cgroup) controllers.insert(op.target.substr(0, op.target.find('_')));  // cpu_weight: cpu
   std::optional<Cgroup> cgroup;
   for (const Operation& op : plan.operations) {
     if (op.step == Step::create_cgroup) {

@@ -58,6 +58,8 @@ void add_cgroup(Builder& b) {
     limit(Step::limit_cgroup, "memory", limits.memory_bytes, "memory");
     limit(Step::limit_cgroup, "swap", limits.swap_bytes, "swap");
   }
+  if (limits.memory_high != 0) limit(Step::limit_cgroup, "memory_high", limits.memory_high, "memory_high");
+  if (limits.cpu_weight != 100) limit(Step::limit_cgroup, "cpu_weight", limits.cpu_weight, "cpu_weight");
   if (limits.cpu_milli != 0) limit(Step::limit_cgroup, "cpu", limits.cpu_milli, "cpu");
   if (limits.pids != 0) limit(Step::limit_cgroup, "pids", limits.pids, "pids");
   if (limits.wall.count() != 0)

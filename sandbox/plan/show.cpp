@@ -85,9 +85,9 @@ std::string sentence(const Operation& op) {
   }
   switch (op.step) {
     case Step::limit_cgroup:
-      out += " " + (op.target == "pids"  ? std::to_string(op.number)
-                    : op.target == "cpu" ? format_cpu(static_cast<std::uint32_t>(op.number))
-                                         : format_bytes(op.number));
+      out += " " + (op.target == "pids" || op.target == "cpu_weight" ? std::to_string(op.number)
+                    : op.target == "cpu"                             ? format_cpu(static_cast<std::uint32_t>(op.number))
+                                                                     : format_bytes(op.number));
       break;
     case Step::limit_wall:
     case Step::limit_cpu_time:

@@ -113,6 +113,28 @@ TEST_F(RootLauncher, NetworksMadeAheadAreEachUsedOnceAndAreLikeAnyOther) {
   EXPECT_FALSE(seen.contains(network("self")));
 }
 
+TEST_F(RootLauncher, EveryLimitIsWrittenWhereTheKernelEnforcesIt) {
+  auto plan = plan_for(
+      spec_of(
+          policy({{"limits",
+                   {{"memory", "64Mi"}, {"memory_high", "32Mi"}, {"cpu", "0.5"}, {"cpu_weight", 50}, {"pids", 33}}}})),
+      {"sleep", "1000"}, placement("l"));
+  ASSERT_TRUE(client_->launch({.id = "l", .plan = *plan, .extra_fds = {}}));
+  const std::string node = "/" + cgroup_root_name(state_) + "/l/";
+  const auto value = [&](const char* controller, const char* v1, const char* v2) {
+    const bool hybrid = host_.cgroups.mode == CgroupMode::hybrid;
+    std::string text =
+        read_file((hybrid ? host_.cgroups.v1.at(controller) : host_.cgroups.v2_parent) + node + (hybrid ? v1 : v2))
+            .value_or("unreadable\n");
+    return text.substr(0, text.find('\n'));
+  };
+  EXPECT_EQ(value("memory", "memory.limit_in_bytes", "memory.max"), std::to_string(64 << 20));
+  EXPECT_EQ(value("memory", "memory.soft_limit_in_bytes", "memory.high"), std::to_string(32 << 20));
+  EXPECT_EQ(value("pids", "pids.max", "pids.max"), "33");
+  EXPECT_THAT(value("cpu", "cpu.cfs_quota_us", "cpu.max"), ::testing::StartsWith("50000"));
+  EXPECT_THAT(value("cpu", "cpu.shares", "cpu.weight"), ::testing::AnyOf("512", "50"));
+}
+
 TEST_F(RootLauncher, AnIdTakenIsRefused) {
   auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("a"));
   ASSERT_TRUE(client_->launch({.id = "a", .plan = *plan, .extra_fds = {}}));

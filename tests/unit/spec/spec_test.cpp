@@ -523,6 +523,16 @@ TEST(Policy, RefusalsAreToldToAListenerButNotItsOwnCalls) {
     EXPECT_NE(instruction.k, std::uint32_t{SECCOMP_RET_USER_NOTIF});
 }
 
+TEST(Policy, SoftLimitsStandBelowTheHardOnes) {
+  const SandboxSpec s = spec(R"({"limits": {"memory": "1Gi", "memory_high": "512Mi", "cpu_weight": 50}})");
+  EXPECT_EQ(s.limits().memory_high, 512u << 20);
+  EXPECT_EQ(s.limits().cpu_weight, 50u);
+  EXPECT_EQ(refusal(R"({"limits": {"memory": "1Gi", "memory_high": "1Gi"}})"),
+            "/limits/memory_high: expected less than the memory limit, which comes first otherwise, got '1Gi'");
+  EXPECT_EQ(refusal(R"({"limits": {"cpu_weight": 0}})"),
+            "/limits/cpu_weight: expected a whole number from 1 to 10000, got number 0");
+}
+
 TEST(Policy, TcpPortsAreAnyOrNamed) {
   EXPECT_TRUE(spec("{}").tcp_bind().any);
   const SandboxSpec s = spec(R"({"tcp": {"bind": [8080, 0], "connect": []}})");
