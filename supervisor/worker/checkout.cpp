@@ -4,14 +4,18 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <memory>
+#include <thread>
 
 #include "sandbox/sys/files.h"
 #include "supervisor/worker/escape.h"
 
 namespace bulkhead {
 namespace {
+
+constexpr unsigned most_workers = 16;  // far below what the sandbox's limit of processes leaves
 
 Result<> set_times_below(const Fd& directory, const std::string& shown, const std::array<timespec, 2>& times, bool top,
                          std::uint64_t& files) {
@@ -47,8 +51,8 @@ Git checkout_git(const std::string& directory) {
       .config("core.checkStat", "minimal")
       .config("core.trustctime", "false")
       .config("core.commitGraph", "false")
-      .config("core.fsync", "none")      // a workspace is made again; a base is synced as a whole
-      .config("checkout.workers", "0");  // one for each CPU
+      .config("core.fsync", "none")  // a workspace is made again; a base is synced as a whole
+      .config("checkout.workers", std::to_string(std::clamp(std::thread::hardware_concurrency(), 1U, most_workers)));
 }
 
 std::string lenient_strict_option() {
