@@ -4,18 +4,14 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <array>
 #include <memory>
-#include <thread>
 
 #include "sandbox/sys/files.h"
 #include "supervisor/worker/escape.h"
 
 namespace bulkhead {
 namespace {
-
-constexpr unsigned most_workers = 16;  // far below what the sandbox's limit of processes leaves
 
 Result<> set_times_below(const Fd& directory, const std::string& shown, const std::array<timespec, 2>& times, bool top,
                          std::uint64_t& files) {
@@ -52,7 +48,7 @@ Git checkout_git(const std::string& directory) {
       .config("core.trustctime", "false")
       .config("core.commitGraph", "false")
       .config("core.fsync", "none")  // a workspace is made again; a base is synced as a whole
-      .config("checkout.workers", std::to_string(std::clamp(std::thread::hardware_concurrency(), 1U, most_workers)));
+      .config("checkout.workers", bounded_threads());
 }
 
 std::string lenient_strict_option() {
