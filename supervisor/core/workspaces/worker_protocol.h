@@ -174,8 +174,8 @@ struct UnregisterFacts {
 
 // Takes the worktree entry away and keeps or removes the branch and the pin. Idempotent. Identity: owner. Mounts:
 // git_dir read-write. With `only_if` the branch is removed only while it stands there (an agent that committed nothing
-// leaves no branch: only_if = base); elsewhere it is kept, and so is a branch without our pin, which is somebody else's.
-// A worktree entry that is not ours is refused.
+// leaves no branch: only_if = base); elsewhere it is kept, and so is a branch without our pin, which is somebody
+// else's. A worktree entry that is not ours is refused.
 struct UnregisterRequest {
   using Facts = UnregisterFacts;
   static constexpr std::string_view subcommand = "unregister";
