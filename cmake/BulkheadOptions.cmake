@@ -32,10 +32,17 @@ endif()
 
 find_package(PkgConfig REQUIRED)
 find_package(nlohmann_json REQUIRED)
+# Archives where Debian has them: `bulkhead` and the launcher are started once per command, and the dynamic linker's work
+# would be half of their time.
+set(shared_suffixes ${CMAKE_FIND_LIBRARY_SUFFIXES})
+list(PREPEND CMAKE_FIND_LIBRARY_SUFFIXES .a)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 pkg_check_modules(CAP REQUIRED IMPORTED_TARGET libcap)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(YAMLCPP REQUIRED IMPORTED_TARGET yaml-cpp)
+set(OPENSSL_USE_STATIC_LIBS TRUE)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)  # EVP: SHA-256
+set(CMAKE_FIND_LIBRARY_SUFFIXES ${shared_suffixes})
 pkg_check_modules(LIBGIT2 REQUIRED IMPORTED_TARGET libgit2)
 find_package(spdlog REQUIRED)
 find_package(CLI11 REQUIRED)

@@ -1,7 +1,9 @@
 # One target a folder. Every *.cpp of the folder belongs to it, except *_main.cpp, which are programs.
 #
 #   bulkhead_library(NAME DEPS ...)                    a static library from this folder
-#   bulkhead_program(NAME MAIN file.cpp DEPS ...)      a binary in build/bin
+#   bulkhead_program(NAME [STATIC | STATIC_RUNTIME] MAIN file.cpp DEPS ...)
+#                                                      a binary in build/bin; STATIC: needs no file of the system;
+#                                                      STATIC_RUNTIME: brings its libstdc++ (no C++ library may be shared then)
 #   bulkhead_test(NAME [LABELS ...] SOURCES ... DEPS ...)   a GoogleTest program, its cases known to ctest
 function(bulkhead_library name)
   cmake_parse_arguments(A "" "" "DEPS" ${ARGN})
@@ -17,13 +19,17 @@ function(bulkhead_library name)
 endfunction()
 
 function(bulkhead_program name)
-  cmake_parse_arguments(A "" "MAIN" "DEPS" ${ARGN})
-  if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${A_MAIN})
-    message(WARNING "${A_MAIN} is missing: ${name} is not built")
-    return()
-  endif()
+  cmake_parse_arguments(A "STATIC;STATIC_RUNTIME" "MAIN" "DEPS" ${ARGN})
   add_executable(${name} ${A_MAIN})
   target_link_libraries(${name} PRIVATE bulkhead_options ${A_DEPS})
+  if(BULKHEAD_SANITIZER)
+    return()
+  elseif(A_STATIC)
+    target_link_options(${name} PRIVATE -static-pie)
+  elseif(A_STATIC_RUNTIME)
+    target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc)
+  endif()
+  target_link_options(${name} PRIVATE -Wl,--gc-sections)
 endfunction()
 
 include(GoogleTest)

@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "sandbox/base/text.h"
+#include "sandbox/host/landlock_abi.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -27,7 +28,7 @@ CgroupMounts read_mounts(const std::string& mountinfo) {
     const auto fields = split(line, ' ');
     std::size_t dash = 0;
     while (dash < fields.size() && fields[dash] != "-") ++dash;
-    if (fields.size() < 5 || dash + 3 >= fields.size() + 0 || dash + 1 >= fields.size()) continue;
+    if (fields.size() < 5 || dash + 3 >= fields.size()) continue;
     const std::string& type = fields[dash + 1];
     if (type == "cgroup2" && mounts.v2.empty()) mounts.v2 = fields[4];
     if (type == "cgroup")
@@ -75,7 +76,7 @@ CgroupLayout find_layout(const std::string& mountinfo, const std::string& own_te
     layout.mode = CgroupMode::v2;
     return layout;
   }
-  for (const char* controller : {"memory", "cpu", "cpuacct", "pids"}) {
+  for (const char* controller : {"memory", "cpu", "pids"}) {
     const auto mount = mounts.v1.find(controller);
     if (mount == mounts.v1.end()) {
       layout.reason = std::string("the ") + controller + " controller is on neither the v2 tree nor a v1 hierarchy";
@@ -103,6 +104,7 @@ Result<HostFacts> probe_host() {
   facts.cgroups = find_layout(mountinfo, own);
   if (const auto last = read_file("/proc/sys/kernel/cap_last_cap"))
     std::from_chars(last->data(), last->data() + last->size(), facts.last_capability);
+  facts.landlock_abi = landlock::supported_abi();
   for (const char* device : {"null", "zero", "full", "random", "urandom", "tty"}) {
     struct stat st{};
     const std::string path = std::string("/dev/") + device;

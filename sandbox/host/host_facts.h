@@ -15,7 +15,7 @@ enum class CgroupMode { none, v2, hybrid };
 struct CgroupLayout {
   CgroupMode mode = CgroupMode::none;
   std::string v2_parent;                  // directory in the v2 tree under which our root node is made
-  std::map<std::string, std::string> v1;  // controller ("memory", "cpu", "cpuacct", "pids") -> directory, hybrid only
+  std::map<std::string, std::string> v1;  // controller ("memory", "cpu", "pids") -> directory, hybrid only
   std::string reason;                     // why mode is none
   bool operator==(const CgroupLayout&) const = default;
 };
@@ -32,6 +32,7 @@ struct HostFacts {
   std::string kernel;  // release
   CgroupLayout cgroups;
   int last_capability = 40;               // /proc/sys/kernel/cap_last_cap
+  int landlock_abi = 0;                   // 0: none
   std::vector<std::string> device_nodes;  // of those a policy may name, the ones /dev has
   bool operator==(const HostFacts&) const = default;
 };

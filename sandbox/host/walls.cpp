@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
-#include <linux/landlock.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "sandbox/host/host_facts.h"
+#include "sandbox/host/landlock_abi.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -93,10 +93,14 @@ int forbid_nested() {
   return fd >= 0 ? 0 : errno;
 }
 
-Wall landlock() {
-  const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
-  if (abi > 0) return {"Landlock", true, "ABI " + std::to_string(abi) + " (not used yet: mounts are the wall)"};
-  return wall("Landlock", errno, "", "not used yet; mounts are the wall");
+Wall landlock_wall() {
+  const int abi = landlock::supported_abi();
+  std::string words = "ABI " + std::to_string(abi) + ": files";
+  if (landlock::knows_tcp(abi)) words += ", TCP ports";
+  if (landlock::scopes(abi) != 0) words += ", abstract sockets, signals";
+  if (abi >= landlock::kLeastAbi) return {"Landlock", true, std::move(words)};
+  if (abi != 0) return {"Landlock", false, "ABI 1 refuses renames between directories: not used; mounts are the wall"};
+  return wall("Landlock", errno, "", "mounts are the wall");
 }
 
 // A cgroup of our own, made, looked at and removed.
@@ -138,7 +142,7 @@ std::vector<Wall> examine_walls(const HostFacts& facts) {
       wall("seccomp", try_in_child(seccomp_filter), "filter with KILL_PROCESS", "needs CONFIG_SECCOMP_FILTER"),
       replaceable(wall("session keyring", try_in_child(session_keyring), "a new one for each sandbox",
                        "this kernel has no keyrings to hide, or refuses")),
-      replaceable(landlock()),
+      replaceable(landlock_wall()),
   };
 }
 

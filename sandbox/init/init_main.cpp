@@ -18,8 +18,10 @@
 
 #include <initializer_list>
 
+#include "sandbox/init/denials.h"
 #include "sandbox/init/init_protocol.h"
 
+using bulkhead::Denials;
 using bulkhead::InitOutcome;
 using bulkhead::InitRecord;
 
@@ -34,13 +36,14 @@ struct Capture {
 
 char buffer[65536];
 
-[[noreturn]] void finish(InitRecord& record, int status) {
+[[noreturn]] void finish(InitRecord& record, Denials* denials, int status) {
+  if (denials != nullptr) denials->finish();
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
   record.magic = bulkhead::kInitRecordMagic;
   record.ended_unix_ms = now.tv_sec * 1000LL + now.tv_nsec / 1000000;
   // Nobody is left to tell if this fails; the launcher still sees our exit status.
-  const ssize_t written = write(bulkhead::kInitRecordFd, &record, sizeof record);
+  const ssize_t written = pwrite(bulkhead::kInitRecordFd, &record, sizeof record, 0);
   _exit(written == static_cast<ssize_t>(sizeof record) ? status : 125);
 }
 
@@ -93,16 +96,18 @@ bool open_capture(Capture& capture, int to, unsigned long long limit, int& write
   _exit(127);
 }
 
-int be_pid_one(char** argv, bool capture_output, unsigned long long limit) {
+int be_pid_one(char** argv, bool capture_output, unsigned long long limit, int listener) {
   InitRecord record{};
   const auto fail_setup = [&] {
     record.outcome = InitOutcome::setup_failed;
     record.value = errno;
-    finish(record, 125);
+    finish(record, nullptr, 125);
   };
   // init's own descriptors end at the command's exec.
   for (const int fd : {bulkhead::kInitRecordFd, bulkhead::kInitStdoutFd, bulkhead::kInitStderrFd})
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 && (fd == bulkhead::kInitRecordFd || capture_output)) fail_setup();
+  if (listener >= 0 && fcntl(listener, F_SETFD, FD_CLOEXEC) != 0) fail_setup();
+  Denials denials(listener, bulkhead::kInitRecordFd);
 
   Capture out, err;
   int out_end = -1, err_end = -1;
@@ -134,16 +139,13 @@ int be_pid_one(char** argv, bool capture_output, unsigned long long limit) {
   }
 
   int exec_errno = 0;
-  ssize_t n = 0;
-  do n = read(report[0], &exec_errno, sizeof exec_errno);
-  while (n < 0 && errno == EINTR);
-  close(report[0]);
-
   int status = 0;
   bool ended = false;
   while (!ended) {
-    pollfd fds[3] = {{signals, POLLIN, 0}, {out.from, POLLIN, 0}, {err.from, POLLIN, 0}};
-    if (ppoll(fds, 3, nullptr, nullptr) < 0 && errno != EINTR) fail_setup();
+    pollfd fds[4] = {
+        {signals, POLLIN, 0}, {out.from, POLLIN, 0}, {err.from, POLLIN, 0}, {denials.listener(), POLLIN, 0}};
+    if (ppoll(fds, 4, nullptr, nullptr) < 0 && errno != EINTR) fail_setup();
+    if (fds[3].revents != 0) denials.answer();
     for (Capture* capture : {&out, &err})
       if (capture->from >= 0 && !pump(*capture)) {
         close(capture->from);
@@ -164,27 +166,31 @@ int be_pid_one(char** argv, bool capture_output, unsigned long long limit) {
   }
   for (Capture* capture : {&out, &err})
     if (capture->from >= 0) pump(*capture);
+  // Its end, or the command's errno: written before the command ended.
+  ssize_t n = 0;
+  do n = read(report[0], &exec_errno, sizeof exec_errno);
+  while (n < 0 && errno == EINTR);
   record.stdout_dropped = out.dropped;
   record.stderr_dropped = err.dropped;
   if (n == static_cast<ssize_t>(sizeof exec_errno)) {
     record.outcome = InitOutcome::exec_failed;
     record.value = exec_errno;
-    finish(record, exec_errno == ENOENT ? 127 : 126);
+    finish(record, &denials, exec_errno == ENOENT ? 127 : 126);
   }
   if (WIFSIGNALED(status)) {
     record.outcome = InitOutcome::signalled;
     record.value = WTERMSIG(status);
-    finish(record, 128 + WTERMSIG(status));
+    finish(record, &denials, 128 + WTERMSIG(status));
   }
   record.outcome = InitOutcome::exited;
   record.value = WEXITSTATUS(status);
-  finish(record, WEXITSTATUS(status));
+  finish(record, &denials, WEXITSTATUS(status));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 4) return 125;
+  if (argc < 5) return 125;
   if (prctl(PR_SET_DUMPABLE, 0) != 0) return 125;
   const char* mode = argv[1];
   if (strchr(mode, 'd') != nullptr && prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return 125;
@@ -193,8 +199,9 @@ int main(int argc, char** argv) {
     setsid();
     if (isatty(0)) ioctl(0, TIOCSCTTY, 0);
     // The command becomes dumpable again at its exec.
-    execvp(argv[3], argv + 3);
+    execvp(argv[4], argv + 4);
     return errno == ENOENT ? 127 : 126;
   }
-  return be_pid_one(argv + 3, strchr(mode, 'c') != nullptr, strtoull(argv[2], nullptr, 10));
+  const int listener = argv[3][0] == '-' ? -1 : static_cast<int>(strtol(argv[3], nullptr, 10));
+  return be_pid_one(argv + 4, strchr(mode, 'c') != nullptr, strtoull(argv[2], nullptr, 10), listener);
 }

@@ -2,6 +2,7 @@
 // static program that shares nothing else with us.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace bulkhead {
@@ -11,10 +12,11 @@ inline constexpr int kInitRecordFd = 32;  // write-only, host-only: init appends
 inline constexpr int kInitStdoutFd = 33;  // captured output goes here, at most `limit` bytes each
 inline constexpr int kInitStderrFd = 34;
 
-// argv of init: [0] "bulkhead-init", [1] mode letters, [2] capture limit in bytes (decimal), [3…] the command.
+// argv of init: [0] "bulkhead-init", [1] mode letters, [2] capture limit in bytes (decimal), [4…] the command.
+// [3] is the descriptor that tells init of refused system calls (seccomp_unotify(2)), "-" where there is none.
 // Modes: 'i' be pid 1; 'x' only look up and execute the command (a further command in a live sandbox);
 // 'c' capture output; 'd' end when the launcher dies.
-inline constexpr std::uint32_t kInitRecordMagic = 0x31484b42;  // "BKH1"
+inline constexpr std::uint32_t kInitRecordMagic = 0x32484b42;  // "BKH2"
 
 enum class InitOutcome : std::uint32_t { exited = 0, signalled = 1, exec_failed = 2, setup_failed = 3 };
 
@@ -28,5 +30,17 @@ struct InitRecord {
   std::int64_t ended_unix_ms = 0;
 };
 static_assert(sizeof(InitRecord) == 40);
+
+// Behind the record, one after another from kInitDenialsOffset on: each system call that was refused, when it is first
+// seen, so that it is known whatever end the sandbox takes. `who` is the agent's own word and trusted by nobody.
+struct InitDenial {
+  std::int32_t number = -1;  // of the system call; -1: no more
+  std::uint32_t times = 0;   // brought up to date at each power of two and at the end
+  std::uint64_t arguments[2] = {};
+  char who[16] = {};  // comm of the first to call it; not terminated if full
+};
+static_assert(sizeof(InitDenial) == 40);
+inline constexpr std::size_t kInitDenialsOffset = sizeof(InitRecord);
+inline constexpr std::size_t kMostInitDenials = 32;
 
 }  // namespace bulkhead

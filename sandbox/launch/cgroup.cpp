@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <functional>
+#include <memory>
 #include <set>
 #include <sstream>
 
@@ -17,15 +18,18 @@
 namespace bulkhead {
 namespace {
 
-std::uint64_t number_in(const std::string& text, std::string_view key) {
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    const auto blank = line.find(' ');
-    const std::string_view first = std::string_view(line).substr(0, blank);
-    if (!key.empty() && first != key) continue;
-    const std::string_view value = key.empty() ? first : std::string_view(line).substr(blank + 1);
+// The number after `key ` at the start of a line; without a key, the number the text begins with.
+std::uint64_t number_in(std::string_view text, std::string_view key) {
+  while (!text.empty()) {
+    const auto end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (!key.empty()) {
+      if (!line.starts_with(key) || line.size() <= key.size() || line[key.size()] != ' ') continue;
+      line.remove_prefix(key.size() + 1);
+    }
     std::uint64_t number = 0;
-    if (std::from_chars(value.data(), value.data() + value.size(), number).ec == std::errc{}) return number;
+    if (std::from_chars(line.data(), line.data() + line.size(), number).ec == std::errc{}) return number;
   }
   return 0;
 }
@@ -60,25 +64,19 @@ Result<> enable_controllers(const std::string& directory) {
   return written;
 }
 
-void remove_upwards(const std::string& parent, const std::string& root, std::string node) {
-  for (;;) {
-    const std::string path = parent + "/" + root + (node.empty() ? "" : "/" + node);
-    if (::rmdir(path.c_str()) != 0 && errno != ENOENT) return;  // not empty: somebody else's
-    if (node.empty()) return;
-    const auto slash = node.rfind('/');
-    node = slash == std::string::npos ? "" : node.substr(0, slash);
-  }
+// The nodes right below one: all else in a cgroup directory is files.
+std::vector<std::string> nodes_in(const std::string& directory) {
+  std::vector<std::string> nodes;
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(directory.c_str()), ::closedir);
+  if (!stream) return nodes;
+  while (const dirent* entry = ::readdir(stream.get()))
+    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') nodes.emplace_back(entry->d_name);
+  return nodes;
 }
 
 // Depth first; `leaf_first` sees children before parents.
 void walk(const std::string& directory, const std::function<void(const std::string&)>& leaf_first) {
-  const auto names = list_directory(directory);
-  if (!names) return;
-  for (const auto& child : *names) {
-    struct stat st{};
-    const std::string path = directory + "/" + child;
-    if (::lstat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) walk(path, leaf_first);
-  }
+  for (const auto& node : nodes_in(directory)) walk(directory + "/" + node, leaf_first);
   leaf_first(directory);
 }
 
@@ -93,18 +91,30 @@ std::string cgroup_root_name(const std::string& state_dir) {
   return "bulkhead-" + std::string(text, 12);
 }
 
-Result<Cgroup> Cgroup::create(const CgroupLayout& layout, const std::string& root, const std::string& node) {
-  for (const std::string& parent : parents(layout)) {
-    std::string path = parent;
-    const bool v2_limits = layout.mode == CgroupMode::v2;
-    if (v2_limits) BULKHEAD_TRY(enable_controllers(path));
-    const auto parts = split(root + "/" + node, '/');
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      path += "/" + parts[i];
-      if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) return errno_error("create cgroup", path);
-      if (v2_limits && i + 1 < parts.size()) BULKHEAD_TRY(enable_controllers(path));
-    }
+namespace {
+
+Result<> make_node(const std::string& parent, const std::string& path, bool with_controllers) {
+  // Mostly the nodes above are there already.
+  if (::mkdir((parent + "/" + path).c_str(), 0755) == 0 || errno == EEXIST) return {};
+  std::string directory = parent;
+  const auto parts = split(path, '/');
+  for (const std::string& part : parts) {
+    if (with_controllers) BULKHEAD_TRY(enable_controllers(directory));
+    directory += "/" + part;
+    if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) return errno_error("create cgroup", directory);
   }
+  return {};
+}
+
+}  // namespace
+
+Result<Cgroup> Cgroup::create(const CgroupLayout& layout, const std::string& root, const std::string& node,
+                              const std::set<std::string>& controllers) {
+  const std::string path = root + "/" + node;
+  BULKHEAD_TRY(make_node(layout.v2_parent, path, layout.mode == CgroupMode::v2));
+  for (const std::string& controller : controllers)
+    if (const auto v1 = layout.v1.find(controller); v1 != layout.v1.end())
+      BULKHEAD_TRY(make_node(v1->second, path, false));
   return open(layout, root, node);
 }
 
@@ -114,12 +124,12 @@ Result<Cgroup> Cgroup::open(const CgroupLayout& layout, const std::string& root,
   cgroup.root_ = root;
   cgroup.node_ = node;
   BULKHEAD_ASSIGN(cgroup.v2_, open_file(cgroup.directory(""), O_RDONLY | O_DIRECTORY));
-  std::set<std::string> seen;
-  for (const auto& [controller, directory] : layout.v1)
-    if (seen.insert(directory).second) {
-      BULKHEAD_ASSIGN(Fd tasks, open_file(cgroup.directory(controller) + "/tasks", O_WRONLY));
-      cgroup.v1_tasks_.push_back(std::move(tasks));
-    }
+  for (const auto& [controller, directory] : layout.v1) {
+    auto tasks = open_file(cgroup.directory(controller) + "/tasks", O_WRONLY);
+    if (!tasks && tasks.error().code == ENOENT) continue;  // not one that this sandbox is limited by
+    if (!tasks) return std::unexpected(tasks.error());
+    cgroup.v1_tasks_.push_back(std::move(*tasks));
+  }
   return cgroup;
 }
 
@@ -160,8 +170,8 @@ Result<> Cgroup::limit(const std::string& what, std::uint64_t number) {
 CgroupUsage Cgroup::usage() const {
   CgroupUsage usage;
   if (layout_.mode == CgroupMode::hybrid) {
-    usage.cpu_us = read_number(directory("cpuacct") + "/cpuacct.usage") / 1000;
-    usage.memory_current = read_number(directory("memory") + "/memory.usage_in_bytes");
+    // Every node of the v2 tree counts its processes' CPU time, also where the controller is on a v1 hierarchy.
+    usage.cpu_us = read_number(directory("") + "/cpu.stat", "usage_usec");
     usage.memory_peak = read_number(directory("memory") + "/memory.max_usage_in_bytes");
     usage.oom_kills = read_number(directory("memory") + "/memory.oom_control", "oom_kill");
     usage.pids_refusals = read_number(directory("pids") + "/pids.events", "max");
@@ -169,7 +179,6 @@ CgroupUsage Cgroup::usage() const {
   }
   const std::string path = directory("");
   usage.cpu_us = read_number(path + "/cpu.stat", "usage_usec");
-  usage.memory_current = read_number(path + "/memory.current");
   usage.memory_peak = read_number(path + "/memory.peak");
   usage.oom_kills = read_number(path + "/memory.events", "oom_kill");
   usage.pids_refusals = read_number(path + "/pids.events", "max");
@@ -184,14 +193,19 @@ Result<> Cgroup::set_frozen(bool frozen) const {
 
 bool Cgroup::populated() const { return read_number(directory("") + "/cgroup.events", "populated") != 0; }
 
+std::uint64_t Cgroup::cpu_us() const { return read_number(directory("") + "/cpu.stat", "usage_usec"); }
+
+std::uint64_t Cgroup::oom_kills() const {
+  return layout_.mode == CgroupMode::hybrid ? read_number(directory("memory") + "/memory.oom_control", "oom_kill")
+                                            : read_number(directory("") + "/memory.events", "oom_kill");
+}
+
 Result<> Cgroup::remove() {
   v2_.reset();
   v1_tasks_.clear();
   for (const std::string& parent : parents(layout_)) {
     const std::string path = parent + "/" + root_ + "/" + node_;
     if (::rmdir(path.c_str()) != 0 && errno != ENOENT) return errno_error("remove cgroup", path);
-    const auto slash = node_.rfind('/');
-    remove_upwards(parent, root_, slash == std::string::npos ? "" : node_.substr(0, slash));
   }
   return {};
 }
@@ -208,9 +222,7 @@ Result<> remove_cgroup_root(const CgroupLayout& layout, const std::string& root)
 std::vector<std::string> list_cgroup_roots(const CgroupLayout& layout) {
   std::set<std::string> roots;
   for (const std::string& parent : parents(layout)) {
-    const auto names = list_directory(parent);
-    if (!names) continue;
-    for (const auto& child : *names)
+    for (const auto& child : nodes_in(parent))
       if (child.starts_with("bulkhead-")) roots.insert(child);
   }
   return {roots.begin(), roots.end()};

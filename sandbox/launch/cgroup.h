@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,6 @@ namespace bulkhead {
 
 struct CgroupUsage {
   std::uint64_t cpu_us = 0;
-  std::uint64_t memory_current = 0;
   std::uint64_t memory_peak = 0;  // 0 where the kernel does not tell (memory.peak is from 5.19)
   std::uint64_t oom_kills = 0;
   std::uint64_t pids_refusals = 0;  // forks refused by pids.max
@@ -26,8 +26,10 @@ std::string cgroup_root_name(const std::string& state_dir);
 
 class Cgroup {
  public:
-  // Makes `node` ("run/agent/agent", safe path components) below the root node `root`, with its parents, empty.
-  static Result<Cgroup> create(const CgroupLayout& layout, const std::string& root, const std::string& node);
+  // Makes `node` ("run/agent/agent", safe path components) below the root node `root`, with its parents, empty. On
+  // hybrid hosts in the v2 tree and in the v1 hierarchies of `controllers`: joining one costs a grace period.
+  static Result<Cgroup> create(const CgroupLayout& layout, const std::string& root, const std::string& node,
+                               const std::set<std::string>& controllers);
   // The same object for a node that exists already.
   static Result<Cgroup> open(const CgroupLayout& layout, const std::string& root, const std::string& node);
 
@@ -37,10 +39,12 @@ class Cgroup {
   const std::string& node() const { return node_; }
 
   CgroupUsage usage() const;
+  std::uint64_t cpu_us() const;
+  std::uint64_t oom_kills() const;
   Result<> kill() const;  // cgroup.kill: every process, also ones being forked
   Result<> set_frozen(bool frozen) const;
   bool populated() const;
-  // Postcondition on success: no process of it lives and the node is gone, and every parent that became empty too.
+  // Postcondition on success: no process of it lives and the node is gone; its parents are left to remove_cgroup_root.
   // EBUSY while processes are still being reaped: try again.
   Result<> remove();
 

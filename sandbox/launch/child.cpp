@@ -3,303 +3,29 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
-#include <linux/openat2.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/capability.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "sandbox/launch/landlock.h"
 
 namespace bulkhead {
 namespace {
 
 constexpr std::size_t kStackBytes = 256 * 1024;
-
-// State of one child while it builds. Lives on the child's stack.
-struct Tree {
-  int root = -1;  // the root mount being built
-  bool sealed = false;
-};
-
-int set_attributes(int fd, std::uint64_t set, unsigned flags) {
-  mount_attr attributes{};
-  attributes.attr_set = set;
-  attributes.propagation = MS_PRIVATE;
-  return mount_setattr(fd, "", AT_EMPTY_PATH | flags, &attributes, sizeof attributes);
-}
-
-// Resolves below the root being built: no link, no "..", no magic link on the way.
-int open_inside(const Tree& tree, const char* path, int flags) {
-  open_how how{};
-  how.flags = static_cast<unsigned>(flags | O_CLOEXEC);
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  return static_cast<int>(syscall(SYS_openat2, tree.root, path, &how, sizeof how));
-}
-
-const char* relative(const char* target) { return target[1] == '\0' ? "." : target + 1; }
-
-// Attaches the detached mount `mount` at op's target, which is made if it is missing.
-int attach(const Tree& tree, const ChildOperation& op, int mount, bool is_directory) {
-  const int parent = open_inside(tree, op.parent, O_PATH | O_DIRECTORY);
-  if (parent < 0) return -1;
-  int result = 0;
-  if (is_directory) {
-    result = mkdirat(parent, op.leaf, 0755);
-  } else {
-    const int fd = openat(parent, op.leaf, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0444);
-    result = fd < 0 ? -1 : 0;
-    if (fd >= 0) close(fd);
-  }
-  if (result == 0 || errno == EEXIST || errno == EROFS) {
-    // What stands at the target must be what is mounted there: a link is never followed (no MOVE_MOUNT_T_SYMLINKS), and
-    // the kernel refuses a directory over a file and the other way round.
-    result = move_mount(mount, "", parent, op.leaf, MOVE_MOUNT_F_EMPTY_PATH);
-  }
-  const int saved = errno;
-  close(parent);
-  errno = saved;
-  return result;
-}
-
-int new_file_system(const char* type, const char* const (*options)[2], std::size_t count, std::uint64_t attributes) {
-  const int context = fsopen(type, FSOPEN_CLOEXEC);
-  if (context < 0) return -1;
-  int mount = -1;
-  bool ok = true;
-  for (std::size_t i = 0; ok && i < count; ++i) {
-    const char* value = options[i][1];
-    ok = fsconfig(context, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, options[i][0], value, 0) == 0;
-  }
-  if (ok && fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0)
-    mount = fsmount(context, FSMOUNT_CLOEXEC, static_cast<unsigned>(attributes));
-  const int saved = errno;
-  close(context);
-  errno = saved;
-  return mount;
-}
-
-// Decimal without locale or allocation.
-const char* decimal(char (&buffer)[24], std::uint64_t number) {
-  char* at = buffer + sizeof buffer - 1;
-  *at = '\0';
-  do {
-    *--at = static_cast<char>('0' + number % 10);
-    number /= 10;
-  } while (number != 0);
-  return at;
-}
-
-const char* octal(char (&buffer)[24], std::uint32_t number) {
-  char* at = buffer + sizeof buffer - 1;
-  *at = '\0';
-  do {
-    *--at = static_cast<char>('0' + number % 8);
-    number /= 8;
-  } while (number != 0);
-  return at;
-}
-
-int do_root_tmpfs(Tree& tree) {
-  const char* const options[][2] = {{"mode", "0755"}, {"size", "4m"}, {"nr_inodes", "4096"}};
-  tree.root = new_file_system("tmpfs", options, 3, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-  if (tree.root < 0) return -1;
-  return move_mount(tree.root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
-}
-
-int do_root_bind(Tree& tree, const ChildOperation& op) {
-  tree.root = open_tree(AT_FDCWD, op.text, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW | AT_RECURSIVE);
-  if (tree.root < 0) return -1;
-  if (set_attributes(tree.root, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, AT_RECURSIVE) != 0) return -1;
-  return move_mount(tree.root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
-}
-
-int do_directory(const Tree& tree, const ChildOperation& op) {
-  const int parent = open_inside(tree, op.parent, O_PATH | O_DIRECTORY);
-  if (parent < 0) return -1;
-  int result = mkdirat(parent, op.leaf, op.mode);
-  if (result != 0 && (errno == EEXIST || errno == EROFS)) {
-    struct stat st;
-    result = fstatat(parent, op.leaf, &st, AT_SYMLINK_NOFOLLOW);
-    if (result == 0 && !S_ISDIR(st.st_mode)) {
-      errno = ENOTDIR;
-      result = -1;
-    }
-  }
-  const int saved = errno;
-  close(parent);
-  errno = saved;
-  return result;
-}
-
-int make_symlink(const Tree& tree, const ChildOperation& op, const char* to) {
-  const int parent = open_inside(tree, op.parent, O_PATH | O_DIRECTORY);
-  if (parent < 0) return -1;
-  const int result = symlinkat(to, parent, op.leaf);
-  const int saved = errno;
-  close(parent);
-  errno = saved;
-  return result;
-}
-
-int do_bind(const Tree& tree, const ChildOperation& op) {
-  const int source = open(op.text, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  if (source < 0) return (op.flags & kOptional) && (errno == ENOENT || errno == ENOTDIR) ? 0 : -1;
-  struct stat st;
-  if (fstat(source, &st) != 0) return -1;
-  if (S_ISLNK(st.st_mode)) {
-    char link[4096];
-    const ssize_t n = readlinkat(source, "", link, sizeof link - 1);
-    if (n < 0) return -1;
-    link[n] = '\0';
-    close(source);
-    return make_symlink(tree, op, link);
-  }
-  if (op.flags & kDevice) {
-    if (!S_ISCHR(st.st_mode)) {
-      errno = ENODEV;
-      return -1;
-    }
-    if (op.number != 0 && st.st_rdev != op.number) {
-      errno = ENODEV;
-      return -1;
-    }
-  }
-  const int mount = open_tree(
-      source, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (S_ISDIR(st.st_mode) ? AT_RECURSIVE : 0u));
-  if (mount < 0) return -1;
-  std::uint64_t attributes = MOUNT_ATTR_NOSUID;
-  if (!(op.flags & kDevice)) attributes |= MOUNT_ATTR_NODEV;
-  if (op.flags & kReadOnly) attributes |= MOUNT_ATTR_RDONLY;
-  if (op.flags & kNoExec) attributes |= MOUNT_ATTR_NOEXEC;
-  if (set_attributes(mount, attributes, S_ISDIR(st.st_mode) ? AT_RECURSIVE : 0u) != 0) return -1;
-  const int result = attach(tree, op, mount, S_ISDIR(st.st_mode));
-  const int saved = errno;
-  close(mount);
-  close(source);
-  errno = saved;
-  return result;
-}
-
-int do_tmpfs(const Tree& tree, const ChildOperation& op, const ChildContext& context) {
-  char size[24], inodes[24], mode[24], uid[24], gid[24];
-  const char* options[5][2];
-  std::size_t count = 0;
-  options[count][0] = "mode";
-  options[count++][1] = octal(mode, op.mode);
-  if (op.number != 0) {
-    options[count][0] = "size";
-    options[count++][1] = decimal(size, op.number);
-  }
-  if (op.inodes != 0) {
-    options[count][0] = "nr_inodes";
-    options[count++][1] = decimal(inodes, op.inodes);
-  }
-  if (op.flags & kSandboxOwned) {
-    options[count][0] = "uid";
-    options[count++][1] = decimal(uid, context.owner_uid);
-    options[count][0] = "gid";
-    options[count++][1] = decimal(gid, context.owner_gid);
-  }
-  std::uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-  if (op.flags & kNoExec) attributes |= MOUNT_ATTR_NOEXEC;
-  const int mount = new_file_system("tmpfs", options, count, attributes);
-  if (mount < 0) return -1;
-  const int result = attach(tree, op, mount, true);
-  const int saved = errno;
-  close(mount);
-  errno = saved;
-  return result;
-}
-
-int do_file(const Tree& tree, const ChildOperation& op) {
-  const int parent = open_inside(tree, op.parent, O_PATH | O_DIRECTORY);
-  if (parent < 0) return -1;
-  const int fd = openat(parent, op.leaf, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, op.mode);
-  const int saved = errno;
-  close(parent);
-  errno = saved;
-  if (fd < 0) return -1;
-  const std::size_t length = strlen(op.text);
-  if (write(fd, op.text, length) != static_cast<ssize_t>(length)) return -1;
-  return close(fd);
-}
-
-int mount_and_attach(const Tree& tree, const ChildOperation& op, int mount, bool is_directory = true) {
-  if (mount < 0) return -1;
-  const int result = attach(tree, op, mount, is_directory);
-  const int saved = errno;
-  close(mount);
-  errno = saved;
-  return result;
-}
-
-int do_devpts(const Tree& tree, const ChildOperation& op) {
-  const char* const options[][2] = {{"newinstance", nullptr}, {"ptmxmode", "0666"}, {"mode", "0620"}, {"max", "64"}};
-  return mount_and_attach(tree, op, new_file_system("devpts", options, 4, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
-}
-
-int do_mask(const Tree& tree, const ChildOperation& op) {
-  const int target = open_inside(tree, relative(op.target), O_PATH);
-  if (target < 0) return errno == ENOENT ? 0 : -1;
-  struct stat st;
-  const int stated = fstat(target, &st);
-  close(target);
-  if (stated != 0) return -1;
-  if (S_ISDIR(st.st_mode)) {
-    const char* const options[][2] = {{"mode", "0555"}, {"size", "4k"}, {"nr_inodes", "2"}};
-    return mount_and_attach(
-        tree, op,
-        new_file_system("tmpfs", options, 3,
-                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY));
-  }
-  // /dev/null as we have bound it ourselves, checked to be just that (CVE-2025-31133).
-  const int null = open_inside(tree, "dev/null", O_PATH);
-  if (null < 0) return -1;
-  if (fstat(null, &st) != 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3)) {
-    errno = ENODEV;
-    return -1;
-  }
-  const int mount = open_tree(null, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-  close(null);
-  if (mount >= 0 && set_attributes(mount, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0) != 0) return -1;
-  return mount_and_attach(tree, op, mount, false);
-}
-
-int do_read_only(const Tree& tree, const ChildOperation& op) {
-  const int target = open_inside(tree, relative(op.target), O_PATH);
-  if (target < 0) return errno == ENOENT ? 0 : -1;
-  struct stat st;
-  if (fstat(target, &st) != 0) return -1;
-  const int mount = open_tree(target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-  close(target);
-  if (mount < 0) return -1;
-  if (set_attributes(mount, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0) != 0)
-    return -1;
-  return mount_and_attach(tree, op, mount, S_ISDIR(st.st_mode));
-}
-
-int do_pivot(const Tree& tree) {
-  if (fchdir(tree.root) != 0) return -1;
-  if (syscall(SYS_pivot_root, ".", ".") != 0) return -1;
-  // The old root lies under the new one now, at the same place.
-  if (umount2(".", MNT_DETACH) != 0) return -1;
-  return chdir("/");
-}
 
 // The working directory must lie below the root we have: a leaked descriptor could say otherwise (CVE-2024-21626).
 int do_working_directory(const ChildOperation& op) {
@@ -385,6 +111,30 @@ int load_filter(const sock_fprog& program) {
   return static_cast<int>(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
 }
 
+// With a listener, whose descriptor init inherits. On a host where somebody above us listens already there cannot be a
+// second one: then refusals are answered by the filter itself and seen by nobody.
+int load_observed_filter(const ChildContext& context) {
+  const sock_fprog& program = context.filter;
+  constexpr unsigned long kWaitKillable = 1UL << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, from Linux 5.19
+  long listener =
+      syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER | kWaitKillable, &program);
+  if (listener < 0 && errno == EINVAL)
+    listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+  if (listener < 0) {
+    for (unsigned i = 0; i < program.len; ++i)
+      if (program.filter[i].code == (BPF_RET | BPF_K) && program.filter[i].k == SECCOMP_RET_USER_NOTIF)
+        program.filter[i].k = SECCOMP_RET_ERRNO | EPERM;
+    return load_filter(program);
+  }
+  if (fcntl(static_cast<int>(listener), F_SETFD, 0) != 0) return -1;
+  char digits[12];
+  int n = 0;
+  for (long rest = listener; n == 0 || rest != 0; rest /= 10) digits[n++] = static_cast<char>('0' + rest % 10);
+  for (int i = 0; i < n; ++i) context.listener_word[i] = digits[n - 1 - i];
+  context.listener_word[n] = '\0';
+  return 0;
+}
+
 int place_descriptors(const ChildContext& context) {
   if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return -1;
   for (std::size_t i = 0; i < context.move_count; ++i)
@@ -401,8 +151,13 @@ int exec_init(const ChildContext& context) {
   return static_cast<int>(syscall(SYS_execveat, context.init_fd, "", context.argv, context.environment, AT_EMPTY_PATH));
 }
 
-int perform(Tree& tree, const ChildOperation& op, const ChildContext& context) {
+int perform(Tree& tree, int& ruleset, const ChildOperation& op, const ChildContext& context) {
   switch (op.step) {
+    case Step::landlock_ruleset:
+    case Step::landlock_path:
+    case Step::landlock_port:
+    case Step::landlock_enforce:
+      return perform_landlock(ruleset, op);
     case Step::cgroup_namespace:
       return unshare(CLONE_NEWCGROUP);
     case Step::session_keyring:
@@ -411,33 +166,6 @@ int perform(Tree& tree, const ChildOperation& op, const ChildContext& context) {
       return do_loopback();
     case Step::hostname:
       return sethostname(op.text, strlen(op.text));
-    case Step::root_tmpfs:
-      return do_root_tmpfs(tree);
-    case Step::root_bind:
-      return do_root_bind(tree, op);
-    case Step::directory:
-      return do_directory(tree, op);
-    case Step::bind:
-      return do_bind(tree, op);
-    case Step::tmpfs:
-      return do_tmpfs(tree, op, context);
-    case Step::file:
-      return do_file(tree, op);
-    case Step::symlink:
-      return make_symlink(tree, op, op.text);
-    case Step::proc:
-      return mount_and_attach(
-          tree, op, new_file_system("proc", nullptr, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-    case Step::devpts:
-      return do_devpts(tree, op);
-    case Step::mask:
-      return do_mask(tree, op);
-    case Step::read_only:
-      return do_read_only(tree, op);
-    case Step::seal_root:
-      return set_attributes(tree.root, MOUNT_ATTR_RDONLY, 0);
-    case Step::pivot:
-      return do_pivot(tree);
     case Step::working_directory:
       return do_working_directory(op);
     case Step::rlimit:
@@ -453,7 +181,8 @@ int perform(Tree& tree, const ChildOperation& op, const ChildContext& context) {
     case Step::no_new_privs:
       return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     case Step::seccomp:
-      return load_filter(strcmp(op.text, "terminal-guard") == 0 ? context.guard : context.filter);
+      if (strcmp(op.text, "terminal-guard") == 0) return load_filter(context.guard);
+      return context.observe_refusals ? load_observed_filter(context) : load_filter(context.filter);
     case Step::exec_init:
       return exec_init(context);
     case Step::create_cgroup:
@@ -464,9 +193,9 @@ int perform(Tree& tree, const ChildOperation& op, const ChildContext& context) {
     case Step::host_identity:
     case Step::new_namespaces:
       return 0;  // the launcher's part, done before the clone
+    default:
+      return perform_on_tree(tree, op);
   }
-  errno = EINVAL;
-  return -1;
 }
 
 [[noreturn]] void give_up(ChildContext& context, std::size_t at, const char* what) {
@@ -489,9 +218,12 @@ int run_child(void* argument) {
   if (context.join_pidfd >= 0 && setns(context.join_pidfd, CLONE_NEWCGROUP) != 0)
     give_up(context, context.count, "enter cgroup namespace");
   if (place_descriptors(context) != 0) give_up(context, context.count, "place descriptors");
-  Tree tree;
+  Tree tree{.owner_uid = context.owner_uid, .owner_gid = context.owner_gid};
+  tree.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  if (tree.root < 0) give_up(context, context.count, "open root");
+  int ruleset = -1;
   for (std::size_t i = 0; i < context.count; ++i)
-    if (perform(tree, context.operations[i], context) != 0) give_up(context, i, nullptr);
+    if (perform(tree, ruleset, context.operations[i], context) != 0) give_up(context, i, nullptr);
   errno = EINVAL;  // a plan without exec_init
   give_up(context, context.count, "plan");
 }

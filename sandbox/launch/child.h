@@ -1,5 +1,5 @@
 // What happens between clone and exec. The child shares the launcher's memory (CLONE_VM | CLONE_VFORK) and the launcher
-// waits: arguments are plain and prepared beforehand, nothing allocates, nothing locks, one translation unit.
+// waits: arguments are plain and prepared beforehand, nothing allocates, nothing locks.
 #pragma once
 
 #include <linux/filter.h>
@@ -8,21 +8,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "sandbox/plan/plan.h"
+#include "sandbox/launch/tree.h"
 
 namespace bulkhead {
-
-struct ChildOperation {
-  Step step{};
-  const char* target = nullptr;  // full path inside
-  const char* parent = nullptr;  // target's directory, relative to the root ("." for the root itself)
-  const char* leaf = nullptr;    // target's last component
-  const char* text = nullptr;
-  std::uint64_t number = 0;
-  std::uint64_t inodes = 0;
-  std::uint32_t flags = 0;
-  std::uint32_t mode = 0;
-};
 
 struct DescriptorMove {
   int from = -1;  // at or above kFirstPrivateFd
@@ -48,6 +36,8 @@ struct ChildContext {
   int last_capability = 40;
   sock_fprog guard{};
   sock_fprog filter{};
+  bool observe_refusals = false;  // the filter has a listener, which init holds: its number is written there:
+  char* listener_word = nullptr;  // 12 bytes, "-"
   int init_fd = -1;
   const DescriptorMove* moves = nullptr;
   std::size_t move_count = 0;

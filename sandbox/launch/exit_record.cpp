@@ -33,6 +33,17 @@ Result<EndReason> parse_end_reason(std::string_view word) {
   return fail("parse end reason", std::string(word), "not a known reason");
 }
 
+void to_json(nlohmann::json& json, const Denial& d) {
+  json = {{"call", d.call}, {"times", d.times}, {"who", d.who}, {"arguments", d.arguments}};
+}
+
+void from_json(const nlohmann::json& json, Denial& d) {
+  json.at("call").get_to(d.call);
+  json.at("times").get_to(d.times);
+  json.at("who").get_to(d.who);
+  json.at("arguments").get_to(d.arguments);
+}
+
 void to_json(nlohmann::json& json, const ExitRecord& r) {
   json = {{"id", r.id},
           {"reason", name(r.reason)},
@@ -49,7 +60,8 @@ void to_json(nlohmann::json& json, const ExitRecord& r) {
           {"pids_refusals", r.pids_refusals},
           {"stdout_dropped", r.stdout_dropped},
           {"stderr_dropped", r.stderr_dropped},
-          {"ended_unix_ms", r.ended_unix_ms}};
+          {"ended_unix_ms", r.ended_unix_ms},
+          {"denials", r.denials}};
 }
 
 void from_json(const nlohmann::json& json, ExitRecord& r) {
@@ -69,6 +81,7 @@ void from_json(const nlohmann::json& json, ExitRecord& r) {
   json.at("stdout_dropped").get_to(r.stdout_dropped);
   json.at("stderr_dropped").get_to(r.stderr_dropped);
   json.at("ended_unix_ms").get_to(r.ended_unix_ms);
+  if (const auto denials = json.find("denials"); denials != json.end()) denials->get_to(r.denials);
 }
 
 int exit_status(const ExitRecord& r) {

@@ -28,6 +28,17 @@ enum class EndReason {
 std::string_view name(EndReason reason);  // the JSON word: "out_of_memory"
 Result<EndReason> parse_end_reason(std::string_view word);
 
+// A system call that the filter refused with EPERM.
+struct Denial {
+  std::string call;                      // "unshare"
+  std::uint64_t times = 0;               // at least
+  std::string who;                       // name of the first process that made it: the agent's own word, made printable
+  std::vector<std::uint64_t> arguments;  // the first two of the first call
+  bool operator==(const Denial&) const = default;
+};
+void to_json(nlohmann::json& json, const Denial& denial);
+void from_json(const nlohmann::json& json, Denial& denial);
+
 struct ExitRecord {
   std::string id;  // of the sandbox
   EndReason reason = EndReason::lost;
@@ -45,6 +56,7 @@ struct ExitRecord {
   std::uint64_t stdout_dropped = 0;  // captured output beyond the bound
   std::uint64_t stderr_dropped = 0;
   std::int64_t ended_unix_ms = 0;
+  std::vector<Denial> denials;  // by the seccomp filter; at most kMostInitDenials different calls
   bool operator==(const ExitRecord&) const = default;
 };
 void to_json(nlohmann::json& json, const ExitRecord& record);

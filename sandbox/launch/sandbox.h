@@ -15,6 +15,7 @@
 namespace bulkhead {
 
 using Clock = std::chrono::steady_clock;
+class PreparedRoots;
 
 // What the launcher has at hand for every launch.
 struct LaunchSite {
@@ -23,6 +24,7 @@ struct LaunchSite {
   int init_fd = -1;  // sealed copy of bulkhead-init
   int last_capability = 40;
   bool end_with_launcher = false;
+  PreparedRoots* roots = nullptr;
 };
 
 struct Stdio {
@@ -58,15 +60,19 @@ class Sandbox {
   Result<> signal(int number);
   Result<> set_frozen(bool frozen);
 
-  // Limits that no cgroup enforces: kills when one is over. Returns when to look again.
+  // Limits that no cgroup enforces: kills when one is over. Both return when to look next; never where there are none.
+  std::optional<Clock::time_point> first_look() const;
   std::optional<Clock::time_point> enforce(Clock::time_point now);
 
   // After the pidfd became readable: the record, from the status (not reaped yet), init's record and the cgroup.
   ExitRecord conclude();
-  void reap();
+  void reap();               // the pidfd is closed
   Result<> remove_cgroup();  // EBUSY: try again
 
  private:
+  static std::expected<Sandbox, SetupFailure> start(const LaunchSite& site, const LaunchPlan& plan,
+                                                    const Cgroup& cgroup, int user_namespace, const Stdio& stdio,
+                                                    int record);
   std::string id_;
   LaunchPlan plan_;
   pid_t pid_ = -1;
@@ -75,6 +81,7 @@ class Sandbox {
   std::optional<Cgroup> cgroup_;
   std::optional<EndReason> cause_;
   bool frozen_ = false;
+  bool oom_kills_all_ = false;  // memory.oom.group
   Clock::time_point started_{};
   std::optional<Clock::time_point> wall_deadline_;
   std::uint64_t cpu_limit_us_ = 0;

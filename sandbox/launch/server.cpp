@@ -25,6 +25,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::chrono::seconds kPruneAfter{1};
+
 json to_reply(const Error& error, const std::string& step = {}) {
   return {{"error",
            {{"operation", error.operation},
@@ -82,9 +84,15 @@ Result<std::unique_ptr<LauncherServer>> LauncherServer::create(LauncherOptions o
 LauncherServer::~LauncherServer() = default;
 
 Result<> LauncherServer::prepare() {
-  // Our mounts are ours: nothing we attach reaches the host, and it all ends with us and our sandboxes.
+  // Our mounts are ours: nothing we attach reaches the host, and it all ends with us and our sandboxes. What the host
+  // mounts and unmounts reaches us, so that we keep no file system of it busy.
   if (::unshare(CLONE_NEWNS) != 0) return errno_error("unshare mounts");
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return errno_error("make mounts private");
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
+    auto error = errno_error("keep mounts from the host");
+    if (errno == EINVAL)
+      error.error().hint = "the root directory is no mount point: in a chroot, bind it to itself and pivot into it";
+    return error;
+  }
   BULKHEAD_ASSIGN(const HostFacts facts, probe_host());
   if (facts.cgroups.mode == CgroupMode::none)
     return fail("launcher", "cgroups", facts.cgroups.reason, "see `bulkhead doctor`");
@@ -95,7 +103,8 @@ Result<> LauncherServer::prepare() {
            .cgroup_root = options_.cgroup_root,
            .init_fd = init_.get(),
            .last_capability = facts.last_capability,
-           .end_with_launcher = options_.only_client.valid()};
+           .end_with_launcher = options_.only_client.valid(),
+           .roots = nullptr};
   if (!options_.state_dir.empty()) {
     BULKHEAD_TRY(make_directory(options_.state_dir + "/exits", 0700));
     BULKHEAD_TRY(make_directory(options_.state_dir + "/mnt", 0700));
@@ -106,10 +115,19 @@ Result<> LauncherServer::prepare() {
                 "mode=0700,size=1m") != 0)
       return errno_error("mount", options_.state_dir + "/mnt");
   }
+  BULKHEAD_ASSIGN(roots_, PreparedRoots::open());
+  site_.roots = &*roots_;
+  epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll_.valid()) return errno_error("epoll_create1");
+  if (options_.listener.valid()) BULKHEAD_TRY(watch(options_.listener.get()));
   private_ = options_.only_client.valid();
   if (private_) {
+    BULKHEAD_TRY(watch(options_.only_client.fd()));
     clients_.push_back(std::make_unique<Client>());
     clients_.back()->channel = std::move(options_.only_client);
+    // Our one sandbox's range, while the client still reads its policy. What fails here fails again when it is asked
+    // for.
+    if (const auto range = ranges_->acquire(); range && ranges_->user_namespace(*range)) ready_range_ = *range;
   }
   idle_since_ = Clock::now();
   return {};
@@ -158,47 +176,50 @@ void LauncherServer::stop_listening() {
   options_.listener.reset();
 }
 
+Result<> LauncherServer::watch(int fd) {
+  epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return errno_error("watch descriptor");
+  return {};
+}
+
+// Before it is closed: a child that has not executed yet may hold a copy, and would keep it in the set.
+void LauncherServer::unwatch(int fd) { (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
+
 Result<> LauncherServer::run() {
   while (!stop_) {
-    // The set of descriptors is small and changes with every launch: it is put together anew each time.
-    epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
-    const auto watch = [&](int fd) {
-      epoll_event event{.events = EPOLLIN, .data = {.fd = fd}};
-      return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
-    };
-    if (options_.listener.valid() && watch(options_.listener.get()) != 0) return errno_error("watch listener");
-    for (const auto& client : clients_)
-      if (watch(client->channel.fd()) != 0) return errno_error("watch client");
-    for (const auto& [id, sandbox] : living_)
-      if (watch(sandbox.pidfd()) != 0) return errno_error("watch sandbox", id);
-
     epoll_event events[64];
     const int count = ::epoll_wait(epoll_.get(), events, 64, wait_milliseconds());
     if (count < 0 && errno != EINTR) return errno_error("epoll_wait");
-    std::vector<int> ready;
-    for (int i = 0; i < count; ++i) ready.push_back(events[i].data.fd);
-    const auto is_ready = [&](int fd) { return std::find(ready.begin(), ready.end(), fd) != ready.end(); };
-
-    std::vector<std::string> finished;
-    for (const auto& [id, sandbox] : living_)
-      if (is_ready(sandbox.pidfd())) finished.push_back(id);
-    for (const auto& id : finished) conclude(id);
-    for (auto& client : clients_)
-      if (is_ready(client->channel.fd())) serve(*client);
-    if (options_.listener.valid() && is_ready(options_.listener.get())) accept_clients();
-    std::erase_if(clients_, [](const auto& client) { return client->gone; });
+    // Exits first: what a request is told is then up to date.
+    for (const bool exits : {true, false})
+      for (int i = 0; i < count; ++i)
+        if (by_pidfd_.contains(events[i].data.fd) == exits) handle_event(events[i].data.fd);
+    std::erase_if(clients_, [&](const auto& client) {
+      if (client->gone) unwatch(client->channel.fd());
+      return client->gone;
+    });
     if (private_ && clients_.empty()) stop_ = true;
     tick();
   }
   kill_everything();
-  return {};
+  return remove_cgroup_root(site_.cgroups, site_.cgroup_root);
+}
+
+void LauncherServer::handle_event(int fd) {
+  if (const auto sandbox = by_pidfd_.find(fd); sandbox != by_pidfd_.end())
+    return conclude(std::string(sandbox->second));
+  if (fd == options_.listener.get()) return accept_clients();
+  for (auto& client : clients_)
+    if (client->channel.fd() == fd && !client->gone) return serve(*client);
 }
 
 int LauncherServer::wait_milliseconds() const {
   auto next = Clock::time_point::max();
-  for (const auto& [id, look] : looks_) next = std::min(next, look);
+  if (!looks_.empty()) next = looks_.begin()->first;
   const auto now = Clock::now();
   if (!cgroups_to_remove_.empty()) next = std::min(next, now + std::chrono::milliseconds(5));
+  if (prune_at_) next = std::min(next, *prune_at_);
+  if (drop_roots_at_) next = std::min(next, *drop_roots_at_);
   if (!private_ && clients_.empty() && living_.empty()) next = std::min(next, idle_since_ + options_.linger);
   for (const auto& [id, ended] : ended_)
     if (!ended.told && !clients_.empty()) next = std::min(next, now + std::chrono::milliseconds(100));
@@ -209,18 +230,17 @@ int LauncherServer::wait_milliseconds() const {
 
 void LauncherServer::tick() {
   const auto now = Clock::now();
-  for (auto& [id, sandbox] : living_) {
-    const auto look = looks_.find(id);
-    if (look == looks_.end() || look->second > now) continue;
-    if (const auto again = sandbox.enforce(now)) {
-      look->second = *again;
-    } else {
-      looks_.erase(look);
-    }
+  while (!looks_.empty() && looks_.begin()->first <= now) {
+    const std::string id = looks_.begin()->second;
+    looks_.erase(looks_.begin());
+    if (Sandbox* sandbox = find(id))
+      if (const auto again = sandbox->enforce(now)) looks_.emplace(*again, id);
   }
   for (auto& [id, ended] : ended_)
     if (!ended.told) tell(ended);
   remove_cgroups();
+  if (prune_at_ && *prune_at_ <= now) prune_cgroups();
+  if (!drop_roots_at_ || *drop_roots_at_ <= now) drop_roots_at_ = roots_->drop_unused(now);
   if (!clients_.empty() || !living_.empty()) {
     idle_since_ = now;
   } else if (!private_ && now - idle_since_ >= options_.linger) {
@@ -236,6 +256,12 @@ void LauncherServer::remove_cgroups() {
   });
 }
 
+// Nodes that only hold others stay for the next sandbox of their run, and go in a quiet moment.
+void LauncherServer::prune_cgroups() {
+  prune_at_.reset();
+  (void)remove_cgroup_root(site_.cgroups, site_.cgroup_root);  // EBUSY where sandboxes live
+}
+
 void LauncherServer::accept_clients() {
   for (;;) {
     Fd fd(::accept4(options_.listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -244,6 +270,7 @@ void LauncherServer::accept_clients() {
     socklen_t length = sizeof peer;
     if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.uid != 0)
       continue;  // closed: root only
+    if (!watch(fd.get())) continue;
     clients_.push_back(std::make_unique<Client>());
     clients_.back()->channel = Channel(std::move(fd));
     for (auto& [id, ended] : ended_) ended.told = false;  // a new supervisor hears of every exit nobody acknowledged
@@ -299,7 +326,10 @@ json LauncherServer::handle(const json& request, std::vector<Fd> fds) {
     ::unlink(record_path(id, ".init").c_str());
     return {{"ok", true}};
   }
-  if (op == "acquire_range") return reply(ranges_->acquire());
+  if (op == "acquire_range") {
+    if (ready_range_) return reply(Result<std::uint32_t>(*std::exchange(ready_range_, std::nullopt)));
+    return reply(ranges_->acquire());
+  }
   if (op == "adopt_range") return reply(ranges_->adopt(request.at("base").get<std::uint32_t>()));
   if (op == "release_range") return reply(ranges_->release(request.at("base").get<std::uint32_t>()));
   if (op == "mount_workspace")
@@ -388,7 +418,7 @@ json LauncherServer::launch(const json& request, std::vector<Fd> fds) {
   }
   const json answer = {
       {"ok", {{"pid", sandbox->pid()}, {"start_time", sandbox->start_time()}, {"cgroup", sandbox->cgroup_node()}}}};
-  register_sandbox(std::move(*sandbox));
+  if (auto watched = register_sandbox(std::move(*sandbox)); !watched) return to_reply(watched.error());
   return answer;
 }
 
@@ -414,14 +444,21 @@ json LauncherServer::exec(const json& request, std::vector<Fd> fds) {
       user_namespace = ranges_->user_namespace(static_cast<std::uint32_t>(op.number)).value_or(-1);
   auto sandbox = Sandbox::launch_into(site_, exec_id, *host, std::move(command), user_namespace, taken.stdio);
   if (!sandbox) return to_reply(sandbox.error().error, sandbox.error().step);
-  register_sandbox(std::move(*sandbox));
-  return {{"ok", true}};
+  return reply(register_sandbox(std::move(*sandbox)));
 }
 
-void LauncherServer::register_sandbox(Sandbox sandbox) {
+Result<> LauncherServer::register_sandbox(Sandbox sandbox) {
   const std::string id = sandbox.id();
+  const int pidfd = sandbox.pidfd();
   const auto [at, inserted] = living_.emplace(id, std::move(sandbox));
-  if (const auto look = at->second.enforce(Clock::now())) looks_[id] = *look;
+  by_pidfd_[pidfd] = id;
+  if (auto watched = watch(pidfd); !watched) {  // out of descriptors or memory: nobody would hear of its end
+    (void)at->second.kill(EndReason::killed_by_request);
+    conclude(id);
+    return watched;
+  }
+  if (const auto look = at->second.first_look()) looks_.emplace(*look, id);
+  return {};
 }
 
 // Record, then reap, then tell: whoever is killed between two of these finds the rest done or to be done again.
@@ -434,11 +471,13 @@ void LauncherServer::conclude(const std::string& id) {
     if (auto written = write_new_file(record_path(id, ".json"), json(ended.record).dump()); !written)
       ended.record.detail += " (not recorded: " + written.error().text() + ")";
   }
+  by_pidfd_.erase(found->second.pidfd());
+  unwatch(found->second.pidfd());
   found->second.reap();
-  looks_.erase(id);
   if (!found->second.is_guest()) cgroups_to_remove_.push_back(std::move(found->second));
   living_.erase(found);
   remove_cgroups();
+  prune_at_ = Clock::now() + kPruneAfter;
   const auto [at, inserted] = ended_.emplace(id, std::move(ended));
   tell(at->second);
 }

@@ -6,9 +6,13 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "sandbox/launch/prepared_root.h"
 #include "sandbox/launch/sandbox.h"
 #include "sandbox/launch/uid_ranges.h"
 #include "sandbox/launch/workspace_mount.h"
@@ -57,26 +61,34 @@ class LauncherServer {
   Result<std::string> mount_workspace(const WorkspaceMount& mount);
   Result<> unmount_workspace(const std::string& name);
   Result<Fd> open_record(const std::string& id) const;
-  void register_sandbox(Sandbox sandbox);
+  Result<> register_sandbox(Sandbox sandbox);
   void conclude(const std::string& id);
   void tell(Ended& ended);
   void tick();
   int wait_milliseconds() const;
   void remove_cgroups();
+  void prune_cgroups();
   void kill_everything();
+  Result<> watch(int fd);
+  void unwatch(int fd);
+  void handle_event(int fd);
   Sandbox* find(const std::string& id);
   std::string record_path(const std::string& id, const char* suffix) const;
 
   LauncherOptions options_;
   LaunchSite site_;
   Fd init_, epoll_;
+  std::optional<PreparedRoots> roots_;
   std::unique_ptr<UidRanges> ranges_;
+  std::optional<std::uint32_t> ready_range_;  // a private launcher's, made ahead
   std::vector<std::unique_ptr<Client>> clients_;
   std::map<std::string, Sandbox> living_;
+  std::unordered_map<int, std::string> by_pidfd_;  // of the living
   std::map<std::string, Ended> ended_;
   std::vector<Sandbox> cgroups_to_remove_;
   std::vector<std::string> workspaces_;
-  std::map<std::string, Clock::time_point> looks_;
+  std::set<std::pair<Clock::time_point, std::string>> looks_;  // when to look at whose limits; ids may have ended
+  std::optional<Clock::time_point> prune_at_, drop_roots_at_;
   Clock::time_point idle_since_{};
   bool private_ = false;  // has one client and ends with it
   bool stop_ = false;

@@ -5,6 +5,7 @@
 
 #include "sandbox/base/text.h"
 #include "sandbox/base/units.h"
+#include "sandbox/host/landlock_abi.h"
 #include "sandbox/plan/plan.h"
 
 namespace bulkhead {
@@ -17,30 +18,35 @@ constexpr std::array kStepNames{"create_cgroup",
                                 "user_namespace",
                                 "host_identity",
                                 "new_namespaces",
-                                "cgroup_namespace",
-                                "session_keyring",
-                                "loopback",
-                                "hostname",
                                 "root_tmpfs",
                                 "root_bind",
                                 "directory",
+                                "mount_point",
                                 "bind",
                                 "tmpfs",
                                 "file",
                                 "symlink",
+                                "seal",
+                                "pivot",
+                                "cgroup_namespace",
+                                "session_keyring",
+                                "loopback",
+                                "hostname",
                                 "proc",
                                 "devpts",
                                 "mask",
                                 "read_only",
-                                "seal_root",
-                                "pivot",
                                 "working_directory",
                                 "rlimit",
+                                "landlock_ruleset",
+                                "landlock_path",
+                                "landlock_port",
                                 "enter_user_namespace",
                                 "bounding_set",
                                 "identity",
                                 "capabilities",
                                 "no_new_privs",
+                                "landlock_enforce",
                                 "seccomp",
                                 "exec_init"};
 static_assert(kStepNames.size() == static_cast<std::size_t>(Step::exec_init) + 1);
@@ -63,6 +69,18 @@ std::string flags_text(std::uint32_t flags) {
        {std::pair{kReadOnly, "read-only"}, std::pair{kNoExec, "noexec"}, std::pair{kOptional, "optional"},
         std::pair{kDevice, "device"}, std::pair{kSandboxOwned, "sandbox-owned"}})
     if (flags & flag) text += std::string(text.empty() ? "" : ",") + word;
+  return text;
+}
+
+// "read execute write …"
+std::string rights_text(std::uint64_t rights) {
+  using namespace landlock;
+  std::string text;
+  for (const auto& [right, word] :
+       {std::pair{kReadFile, "read"}, std::pair{kExecute, "execute"}, std::pair{kWriteFile, "write"},
+        std::pair{kMakeReg, "create"}, std::pair{kRemoveFile, "remove"}, std::pair{kMakeChar | kMakeBlock, "devices"},
+        std::pair{kIoctlDev, "ioctl"}})
+    if (rights & right) text += " " + std::string(word);
   return text;
 }
 
@@ -101,6 +119,17 @@ std::string sentence(const Operation& op) {
       break;
     case Step::rlimit:
       out += " " + std::to_string(op.number);
+      break;
+    case Step::landlock_ruleset:
+      out += " refuses" + rights_text(op.number) + (op.inodes != 0 ? " tcp" : "") +
+             (op.mode != 0 ? " abstract-sockets signals" : "") + " unless allowed";
+      break;
+    case Step::landlock_path:
+      out += rights_text(op.number);
+      break;
+    case Step::landlock_port:
+      out += std::string(op.number & landlock::kBindTcp ? " bind" : "") +
+             (op.number & landlock::kConnectTcp ? " connect" : "") + " port " + std::to_string(op.inodes);
       break;
     case Step::seccomp:
       out += " (" + std::to_string(op.number) + " instructions)";

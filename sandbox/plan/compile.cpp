@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "sandbox/host/landlock_abi.h"
+#include "sandbox/plan/landlock_rules.h"
 #include "sandbox/plan/plan.h"
 
 namespace bulkhead {
@@ -81,9 +83,12 @@ void add_namespaces(Builder& b) {
   const bool host_network = b.spec.allows(Loosening::host_network);
   b.add(Step::new_namespaces, host_network ? b.spec.origin("allow") : Origin(kBuiltIn)).text =
       host_network ? "mount pid ipc uts" : "mount pid ipc uts net";
+}
+
+void add_inside_namespaces(Builder& b) {
   b.add(Step::cgroup_namespace, kBuiltIn);
   b.add(Step::session_keyring, kBuiltIn);
-  if (!host_network) b.add(Step::loopback, kBuiltIn);
+  if (!b.spec.allows(Loosening::host_network)) b.add(Step::loopback, kBuiltIn);
   b.add(Step::hostname, b.spec.origin("hostname")).text = b.spec.hostname();
 }
 
@@ -111,6 +116,14 @@ void add_mount(Builder& b, const MountSpec& mount) {
   }
   b.made.insert(mount.target.str());
   b.mounted.insert(mount.target.str());
+}
+
+void add_mount_point(Builder& b, const SandboxPath& target, const Origin& origin) {
+  b.mounted.insert(target.str());
+  if (b.made.contains(target.str())) return;
+  b.parents_of(target, origin);
+  b.add(Step::mount_point, origin).target = target.str();
+  b.made.insert(target.str());
 }
 
 void add_file(Builder& b, const std::string& target, std::string content) {
@@ -163,14 +176,13 @@ void add_devices(Builder& b) {
     op.target = link;
     op.text = to;
   }
-  b.add(Step::devpts, b.spec.origin("devices")).target = "/dev/pts";
+  add_mount_point(b, *SandboxPath::parse("/dev/pts"), b.spec.origin("devices"));
 }
 
 // What the kernel shows in /proc beyond processes: settings read-only, and nothing that names the host's memory,
 // keys, timers or other people's work (the list of the OCI default "maskedPaths", plus what is new since).
 void add_proc(Builder& b) {
   b.add(Step::proc, kBuiltIn).target = "/proc";
-  b.made.insert("/proc");
   for (const char* path : {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"})
     b.add(Step::read_only, kBuiltIn).target = path;
   for (const char* path :
@@ -181,9 +193,8 @@ void add_proc(Builder& b) {
     b.add(Step::mask, kBuiltIn).target = path;
 }
 
-// Parents before children wherever they come from: the policy's mounts, ours, /dev and /proc are merged by depth.
-void add_tree(Builder& b) {
-  add_root(b);
+// The policy's mounts and ours, parents before children.
+std::vector<MountSpec> merged_mounts(const Builder& b) {
   std::vector<MountSpec> mounts = b.spec.mounts();
   for (const MountSpec& mount : b.place.mounts) {
     std::erase_if(mounts, [&](const MountSpec& m) { return m.target == mount.target; });  // ours replace the policy's
@@ -193,14 +204,52 @@ void add_tree(Builder& b) {
     return std::pair(std::count(m.target.str().begin(), m.target.str().end(), '/'), m.target.str());
   };
   std::sort(mounts.begin(), mounts.end(), [&](const MountSpec& a, const MountSpec& c) { return key(a) < key(c); });
+  return mounts;
+}
 
-  const bool own_root = b.spec.root_directory().empty();
+// A sandbox's own mounts: what it can write to, what differs from one sandbox to the next, and all below such a mount.
+// The rest is the root that sandboxes of one policy share, read-only.
+struct OwnMounts {
+  std::set<std::string> targets;
+
+  bool below(const SandboxPath& target) const {
+    for (SandboxPath above = target.parent(); !above.is_root(); above = above.parent())
+      if (targets.contains(above.str())) return true;
+    return false;
+  }
+};
+
+OwnMounts own_mounts(const Builder& b, const std::vector<MountSpec>& mounts) {
+  OwnMounts own;
+  for (const MountSpec& mount : mounts) {
+    const bool placed = std::any_of(b.place.mounts.begin(), b.place.mounts.end(),
+                                    [&](const MountSpec& m) { return m.target == mount.target; });
+    if (placed || mount.type == MountType::tmpfs || mount.access == MountAccess::read_write || own.below(mount.target))
+      own.targets.insert(mount.target.str());
+  }
+  return own;
+}
+
+void add_shared_root(Builder& b, const std::vector<MountSpec>& mounts, const OwnMounts& own) {
+  add_root(b);
   add_devices(b);
-  add_proc(b);
-  for (const MountSpec& mount : mounts) add_mount(b, mount);
-  if (own_root) add_accounts(b);
-  b.add(Step::seal_root, b.spec.origin("root"));
+  add_mount_point(b, *SandboxPath::parse("/proc"), kBuiltIn);
+  for (const MountSpec& mount : mounts)
+    if (!own.targets.contains(mount.target.str())) add_mount(b, mount);
+  for (const MountSpec& mount : mounts)
+    if (own.targets.contains(mount.target.str()) && !own.below(mount.target))
+      add_mount_point(b, mount.target, mount.origin);
+  if (b.spec.root_directory().empty()) add_accounts(b);
+  b.add(Step::seal, b.spec.origin("devices")).target = "/dev";
+  b.add(Step::seal, b.spec.origin("root")).target = "/";
   b.add(Step::pivot, kBuiltIn);
+}
+
+void add_own_tree(Builder& b, const std::vector<MountSpec>& mounts, const OwnMounts& own) {
+  b.add(Step::devpts, b.spec.origin("devices")).target = "/dev/pts";
+  add_proc(b);
+  for (const MountSpec& mount : mounts)
+    if (own.targets.contains(mount.target.str())) add_mount(b, mount);
 }
 
 void add_rlimits(Builder& b) {
@@ -228,20 +277,17 @@ void add_privileges(Builder& b) {
   b.add(Step::no_new_privs, kBuiltIn);
 }
 
-Result<> add_seccomp(Builder& b, LaunchPlan& plan) {
-  if (!b.spec.allows(Loosening::terminal_injection)) {
-    BULKHEAD_ASSIGN(plan.terminal_guard, compile_terminal_guard());
-    Operation& op = b.add(Step::seccomp, kBuiltIn);
-    op.text = "terminal-guard";
-    op.number = plan.terminal_guard.size();
-  }
-  if (!b.spec.allows(Loosening::no_seccomp)) {
-    BULKHEAD_ASSIGN(plan.seccomp, compile_seccomp(b.spec.seccomp()));
-    Operation& op = b.add(Step::seccomp, b.spec.origin("seccomp"));
-    op.text = b.spec.seccomp().name;
-    op.number = plan.seccomp.size();
-  }
-  return {};
+void add_seccomp(Builder& b, LaunchPlan& plan) {
+  const auto filter = [&](const std::vector<sock_filter>& program, std::string text, Origin origin) {
+    if (program.empty()) return;
+    Operation& op = b.add(Step::seccomp, std::move(origin));
+    op.text = std::move(text);
+    op.number = program.size();
+  };
+  plan.terminal_guard = b.spec.terminal_guard();
+  plan.seccomp = b.spec.seccomp_program();
+  filter(plan.terminal_guard, "terminal-guard", kBuiltIn);
+  filter(plan.seccomp, b.spec.seccomp().name, b.spec.origin("seccomp"));
 }
 
 Result<> check(const SandboxSpec& spec, const CommandSpec& command, const Placement& place, const HostFacts& host) {
@@ -253,6 +299,10 @@ Result<> check(const SandboxSpec& spec, const CommandSpec& command, const Placem
   if (!place.use_host_identity && place.range_base == 0) return fail("plan", "identity", "no uid range was given");
   if (std::find(spec.devices().begin(), spec.devices().end(), "null") == spec.devices().end())
     return fail("plan", "/devices", "must have 'null': files of /proc are masked with it");
+  const bool ports = !spec.tcp_bind().any || !spec.tcp_connect().any;
+  if (ports && !landlock::knows_tcp(host.landlock_abi))
+    return fail("plan", "/tcp", "ports need Landlock with ABI 4; this kernel has " + std::to_string(host.landlock_abi),
+                "write 'any', or use Linux 6.7 or newer");
   for (const auto& device : spec.devices())
     if (std::find(host.device_nodes.begin(), host.device_nodes.end(), device) == host.device_nodes.end())
       return fail("plan", "/devices", "this host has no /dev/" + device, "remove it from the policy's devices");
@@ -271,11 +321,18 @@ Result<LaunchPlan> compile_plan(const SandboxSpec& spec, const CommandSpec& comm
   add_cgroup(b);
   add_identity_choice(b);
   add_namespaces(b);
-  add_tree(b);
+  const std::vector<MountSpec> mounts = merged_mounts(b);
+  const OwnMounts own = own_mounts(b, mounts);
+  add_shared_root(b, mounts, own);
+  add_inside_namespaces(b);
+  add_own_tree(b, mounts, own);
   b.add(Step::working_directory, kBuiltIn).target = command.directory.str();
   add_rlimits(b);
+  const std::vector<Operation> landlock = landlock_rules(spec, host, b.ops);
+  b.ops.insert(b.ops.end(), landlock.begin(), landlock.end());
   add_privileges(b);
-  BULKHEAD_TRY(add_seccomp(b, plan));
+  if (!landlock.empty()) b.add(Step::landlock_enforce, kBuiltIn);
+  add_seccomp(b, plan);
   b.add(Step::exec_init, kBuiltIn);
   plan.operations = std::move(b.ops);
   return plan;

@@ -24,37 +24,51 @@ enum class Step : std::uint8_t {
   user_namespace,  // number: first host uid of the range; flags bit 0: uid 0 inside
   host_identity,   // number: uid, text: "gid,group,group…"
   new_namespaces,  // text: "mount pid ipc uts net"
-  // by the child, in its new namespaces
+  // the root, up to `pivot`: the same for every sandbox of a policy, so the launcher may prepare it once
+  root_tmpfs,   // a tmpfs that becomes /
+  root_bind,    // text: host directory that becomes /
+  directory,    // target; mode
+  mount_point,  // target; flags: kFile
+  bind,         // target, text: host path; flags: MountFlag. A symbolic link as source is made again, not followed
+  tmpfs,        // target; number: bytes, inodes; flags; mode
+  file,         // target, text: content; mode
+  symlink,      // target, text
+  seal,         // target: this mount becomes read-only
+  pivot,
+  // by the child, in its new namespaces, on its own copy of that root
   cgroup_namespace,
   session_keyring,
-  loopback,    // bring lo up
-  hostname,    // text
-  root_tmpfs,  // a tmpfs that becomes /
-  root_bind,   // text: host directory that becomes /
-  directory,   // target; number: mode
-  bind,        // target, text: host path; flags: MountFlag. A symbolic link as source is made again, not followed
-  tmpfs,       // target; number: bytes, inodes; flags; mode
-  file,        // target, text: content; number: mode
-  symlink,     // target, text
-  proc,        // target
-  devpts,      // target
-  mask,        // target: an empty file or directory over it; absent is fine
-  read_only,   // target: a read-only bind of itself; absent is fine
-  seal_root,   // root tmpfs becomes read-only
-  pivot,
+  loopback,           // bring lo up
+  hostname,           // text
+  proc,               // target
+  devpts,             // target
+  mask,               // target: an empty file or directory over it; absent is fine
+  read_only,          // target: a read-only bind of itself; absent is fine
   working_directory,  // target
   rlimit,             // target: name; number
+  landlock_ruleset,   // number, inodes, mode: rights over files, TCP and scopes that are refused unless a rule grants
+                      // them
+  landlock_path,      // target, number: rights over files below it
+  landlock_port,      // inodes: port, number: rights
   enter_user_namespace,
   bounding_set,  // text: kept capabilities, comma separated numbers
   identity,      // number: uid inside (gid the same)
   capabilities,  // text: kept
   no_new_privs,
+  landlock_enforce,
   seccomp,  // text: profile name
   exec_init,
 };
 std::string_view name(Step step);
 
-enum MountFlag : std::uint32_t { kReadOnly = 1, kNoExec = 2, kOptional = 4, kDevice = 8, kSandboxOwned = 16 };
+enum MountFlag : std::uint32_t {
+  kReadOnly = 1,
+  kNoExec = 2,
+  kOptional = 4,
+  kDevice = 8,
+  kSandboxOwned = 16,
+  kFile = 32,  // the launcher says so of a mount point whose source is no directory
+};
 
 struct Operation {
   Step step{};

@@ -88,6 +88,7 @@ const json& built_in() {
                                   {"file_size", "unlimited"},
                                   {"output", "16Mi"}}},
                                 {"seccomp", "default"},
+                                {"tcp", {{"bind", "any"}, {"connect", "any"}}},
                                 {"hostname", "bulkhead"},
                                 {"capabilities", json::array()},
                                 {"allow", json::array()}};
@@ -118,7 +119,7 @@ json apply_defaults(json policy) {
   // What has the wrong type is left as it is: the reader says so, with its place.
   if (!policy.is_object()) return policy;
   const json& defaults = built_in();
-  for (const char* key : {"mounts", "environment", "limits", "root"}) {
+  for (const char* key : {"mounts", "environment", "limits", "root", "tcp"}) {
     if (!policy.contains(key) || !policy[key].is_object()) continue;
     json& given = policy[key];
     if (key == std::string_view("mounts")) {

@@ -8,7 +8,7 @@
 namespace bulkhead {
 namespace {
 
-constexpr std::array<std::pair<Loosening, std::string_view>, 9> kWords{{
+constexpr std::array<std::pair<Loosening, std::string_view>, 10> kWords{{
     {Loosening::host_identity, "host-identity"},
     {Loosening::inside_root, "inside-root"},
     {Loosening::capabilities, "capabilities"},
@@ -17,6 +17,7 @@ constexpr std::array<std::pair<Loosening, std::string_view>, 9> kWords{{
     {Loosening::unlimited_memory, "unlimited-memory"},
     {Loosening::unlimited_pids, "unlimited-pids"},
     {Loosening::no_seccomp, "no-seccomp"},
+    {Loosening::no_landlock, "no-landlock"},
     {Loosening::terminal_injection, "terminal-injection"},
 }};
 

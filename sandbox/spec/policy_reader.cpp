@@ -13,7 +13,7 @@ constexpr std::string_view kBuiltIn = "built-in";
 const std::vector<std::string>& top_level_keys() {
   static const std::vector<std::string> keys{"$schema",  "version",      "name",        "description", "root",
                                              "mounts",   "devices",      "environment", "limits",      "seccomp",
-                                             "hostname", "capabilities", "allow"};
+                                             "hostname", "capabilities", "allow",       "tcp"};
   return keys;
 }
 
@@ -64,6 +64,7 @@ Result<SandboxSpec> PolicyReader::read() {
   BULKHEAD_TRY(read_limits());
   BULKHEAD_TRY(read_capabilities());
   BULKHEAD_TRY(read_seccomp());
+  BULKHEAD_TRY(read_tcp());
   return std::move(spec_);
 }
 
@@ -124,6 +125,9 @@ Result<> PolicyReader::read_capabilities() {
 }
 
 Result<> PolicyReader::read_seccomp() {
+  if (!spec_.allows(Loosening::terminal_injection)) {
+    BULKHEAD_ASSIGN(spec_.terminal_guard_.code, compile_terminal_guard());
+  }
   const JsonNode node = part("seccomp");
   BULKHEAD_ASSIGN(const std::string wanted, node.string());
   if (wanted == "none") {
@@ -139,6 +143,36 @@ Result<> PolicyReader::read_seccomp() {
     return node.refuse("no seccomp profile '" + printable(wanted, 80) + "'", suggest(wanted, known, "a profile"));
   }
   BULKHEAD_ASSIGN(spec_.seccomp_, parse_seccomp_profile(wanted, profile->second, capability_names_));
+  BULKHEAD_ASSIGN(spec_.seccomp_program_.code, compile_seccomp(observed(spec_.seccomp_)));
+  return {};
+}
+
+namespace {
+
+Result<TcpPorts> read_ports(const JsonNode& node) {
+  TcpPorts ports;
+  if (node.value() == "any") return ports;
+  ports.any = false;
+  if (!node.value().is_array()) return node.expected("'any' or a list of ports");
+  BULKHEAD_ASSIGN(const auto elements, node.elements());
+  for (const JsonNode& element : elements) {
+    BULKHEAD_ASSIGN(const std::uint64_t port, element.integer(0, 65535));
+    if (!ports.ports.insert(static_cast<std::uint16_t>(port)).second)
+      return element.refuse("port " + std::to_string(port) + " is there twice");
+  }
+  return ports;
+}
+
+}  // namespace
+
+Result<> PolicyReader::read_tcp() {
+  const JsonNode tcp = part("tcp");
+  const std::vector<std::string> keys{"bind", "connect"};
+  BULKHEAD_TRY(tcp.object_of(keys));
+  BULKHEAD_ASSIGN(spec_.tcp_bind_, read_ports(*tcp.find("bind")));
+  BULKHEAD_ASSIGN(spec_.tcp_connect_, read_ports(*tcp.find("connect")));
+  if (spec_.allows(Loosening::no_landlock) && (!spec_.tcp_bind_.any || !spec_.tcp_connect_.any))
+    return tcp.refuse("ports are Landlock's wall, which 'no-landlock' takes away", "drop one of the two");
   return {};
 }
 

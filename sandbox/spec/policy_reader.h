@@ -32,6 +32,7 @@ class PolicyReader {
   Result<> read_limits();       // policy_limits.cpp
   Result<> read_capabilities();
   Result<> read_seccomp();
+  Result<> read_tcp();
 
   JsonNode part(const std::string& key) const;  // of the completed document: always there
   Origin origin(const std::string& pointer) const;

@@ -4,12 +4,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
 #include "sandbox/base/text.h"
 #include "sandbox/spec/seccomp_profile.h"
+#include "sandbox/spec/seccomp_ranges.h"
 
 namespace bulkhead {
 namespace {
@@ -35,17 +38,6 @@ class ScratchFile {
  private:
   int fd_;
 };
-
-std::uint32_t action_code(std::string_view action, int errno_return) {
-  const auto code = static_cast<std::uint32_t>(errno_return < 0 ? EPERM : errno_return);
-  if (action == "SCMP_ACT_ALLOW") return SCMP_ACT_ALLOW;
-  if (action == "SCMP_ACT_ERRNO") return SCMP_ACT_ERRNO(code);
-  if (action == "SCMP_ACT_TRACE") return SCMP_ACT_TRACE(code);
-  if (action == "SCMP_ACT_TRAP") return SCMP_ACT_TRAP;
-  if (action == "SCMP_ACT_LOG") return SCMP_ACT_LOG;
-  if (action == "SCMP_ACT_KILL" || action == "SCMP_ACT_KILL_THREAD") return SCMP_ACT_KILL_THREAD;
-  return SCMP_ACT_KILL_PROCESS;
-}
 
 scmp_compare operator_code(std::string_view op) {
   if (op == "SCMP_CMP_NE") return SCMP_CMP_NE;
@@ -115,11 +107,29 @@ Result<> add_rule(const Filter& filter, const SeccompRule& rule, std::uint32_t a
 
 }  // namespace
 
+std::string system_call_name(int number) {
+  const std::unique_ptr<char, decltype(&std::free)> name(seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number),
+                                                         &std::free);
+  return name ? name.get() : "call " + std::to_string(number);
+}
+
+bool SeccompProgram::operator==(const SeccompProgram& other) const {
+  return std::ranges::equal(code, other.code, [](const sock_filter& a, const sock_filter& b) {
+    return a.code == b.code && a.jt == b.jt && a.jf == b.jf && a.k == b.k;
+  });
+}
+
 Result<std::vector<sock_filter>> compile_seccomp(const SeccompProfile& profile) {
-  const std::uint32_t default_action = action_code(profile.default_action, profile.default_errno);
+  if (auto short_program = compile_ranges(profile); short_program && short_program->size() <= kMostInstructions)
+    return *std::move(short_program);
+  return compile_with_libseccomp(profile);
+}
+
+Result<std::vector<sock_filter>> compile_with_libseccomp(const SeccompProfile& profile) {
+  const std::uint32_t default_action = seccomp_action_code(profile.default_action, profile.default_errno);
   BULKHEAD_ASSIGN(const Filter filter, new_filter(default_action));
   for (const SeccompRule& rule : profile.rules) {
-    const std::uint32_t action = action_code(rule.action, rule.errno_return);
+    const std::uint32_t action = seccomp_action_code(rule.action, rule.errno_return);
     // libseccomp refuses a rule that says what the default says; a profile may well spell it out.
     if (action == default_action) continue;
     BULKHEAD_TRY(add_rule(filter, rule, action));

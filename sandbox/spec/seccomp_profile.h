@@ -38,6 +38,12 @@ struct SeccompProfile {
   bool operator==(const SeccompProfile&) const = default;
 };
 
+// A filter as the kernel takes it; no instructions: none is loaded.
+struct SeccompProgram {
+  std::vector<sock_filter> code;
+  bool operator==(const SeccompProgram& other) const;
+};
+
 // `capabilities` the sandbox keeps decide Docker's includes/excludes; errors carry a JSON pointer in Error::object.
 // Unknown keys, unknown actions and operators are refused; system calls that this libseccomp does not know are passed
 // over.
@@ -46,6 +52,17 @@ Result<SeccompProfile> parse_seccomp_profile(std::string name, const nlohmann::j
 
 // The native program: foreign architectures and x32 are killed. Deterministic for equal profiles.
 Result<std::vector<sock_filter>> compile_seccomp(const SeccompProfile& profile);
+// By libseccomp alone: for profiles that seccomp_ranges.h leaves to it, and what its result is tested against.
+Result<std::vector<sock_filter>> compile_with_libseccomp(const SeccompProfile& profile);
+
+// The same profile with refusals made visible: what it answers with EPERM it tells to a listener (bulkhead-init), which
+// answers EPERM. Left out are calls that the listener itself, and the child before it, cannot do without.
+SeccompProfile observed(SeccompProfile profile);
+
+// The program without a listener: what it would be told is answered with EPERM.
+std::vector<sock_filter> unobserved(std::vector<sock_filter> program);
+
+std::string system_call_name(int number);  // "unshare"; "call 9999" for one that this libseccomp does not know
 
 // A second, always loaded filter that allows all but TIOCSTI and TIOCLINUX, compared in the low 32 bits
 // (CVE-2019-10063).

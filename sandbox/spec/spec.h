@@ -41,6 +41,13 @@ struct MountSpec {
   bool operator==(const MountSpec&) const = default;
 };
 
+// TCP ports that Landlock (ABI 4) lets be bound or connected to.
+struct TcpPorts {
+  bool any = true;
+  std::set<std::uint16_t> ports;
+  bool operator==(const TcpPorts&) const = default;
+};
+
 struct Limits {
   std::uint64_t memory_bytes = 0;  // cgroup memory.max
   std::uint64_t swap_bytes = 0;    // 0: no swap
@@ -66,6 +73,7 @@ enum class Loosening {
   unlimited_memory,
   unlimited_pids,
   no_seccomp,
+  no_landlock,        // mounts alone decide what can be written
   terminal_injection  // TIOCSTI and TIOCLINUX
 };
 Result<Loosening> parse_loosening(std::string_view word);  // "host-identity", ...
@@ -88,9 +96,15 @@ class SandboxSpec {
   }  // names copied from the caller; "LC_*" allowed
   const std::map<std::string, std::string>& environment_set() const { return environment_set_; }
   const SeccompProfile& seccomp() const { return seccomp_; }
+  // Compiled once, here: every sandbox of the policy loads the same program. Refusals are told to a listener (see
+  // observed()). Empty with no-seccomp.
+  const std::vector<sock_filter>& seccomp_program() const { return seccomp_program_.code; }
+  const std::vector<sock_filter>& terminal_guard() const { return terminal_guard_.code; }
   const std::set<Loosening>& allowed() const { return allowed_; }
   bool allows(Loosening loosening) const { return allowed_.contains(loosening); }
   const std::vector<int>& capabilities() const { return capabilities_; }  // kept inside, empty by default
+  const TcpPorts& tcp_bind() const { return tcp_bind_; }
+  const TcpPorts& tcp_connect() const { return tcp_connect_; }
   const std::string& hostname() const { return hostname_; }
   const std::vector<std::string>& devices() const {
     return devices_;
@@ -110,8 +124,10 @@ class SandboxSpec {
   std::vector<std::string> environment_pass_;
   std::map<std::string, std::string> environment_set_;
   SeccompProfile seccomp_;
+  SeccompProgram seccomp_program_, terminal_guard_;
   std::set<Loosening> allowed_;
   std::vector<int> capabilities_;
+  TcpPorts tcp_bind_, tcp_connect_;
   std::string hostname_;
   std::vector<std::string> devices_;
   std::string root_directory_;

@@ -127,17 +127,23 @@ Outcome<int> clean_verb(const Context& context, const CleanOptions& options) {
   }
 
   std::vector<Error> problems;
-  for (const std::string& run : state->interrupted) {
-    if (auto ended = end_run(context, run); !ended)
-      problems.push_back(ended.error().error);
-    else
-      out_line("ended unfinished run " + printable(run));
-  }
-  if (!state->interrupted.empty()) {
+  const auto unfinished = state->interrupted;
+  for (const std::string& run : unfinished)
+    if (auto ended = end_run(context, run); !ended) problems.push_back(ended.error().error);
+  if (!unfinished.empty()) {
     wait_for_daemon_to_leave(context.state);
     state = look(context.state);
     if (!state) return std::unexpected(state.error());
     if (options.kept) state->survivors.kept_runs.clear();
+  }
+  for (const std::string& run : unfinished) {
+    if (std::ranges::find(state->interrupted, run) == state->interrupted.end())
+      out_line("ended unfinished run " + printable(run));
+    else if (problems.empty())
+      problems.push_back({.operation = "end run",
+                          .object = run,
+                          .detail = "it could not be taken over, and is kept as it is",
+                          .hint = "read why: " + context.state.root() + "/bulkheadd.log"});
   }
   // A run that could not be ended keeps its directory: a later daemon needs it to give back what the run holds.
   for (const std::string& run : state->interrupted) state->survivors.kept_runs.insert(run);

@@ -23,11 +23,12 @@ Git as_user(const Git& git, const std::string& config_home) {
   return git.with("HOME", config_home).without("GIT_CONFIG_GLOBAL");
 }
 
-// What the owner has declared safe counts; nothing else of their configuration decides how git behaves here.
-Result<Git> with_safe_directories(const Git& git, const std::string& config_home) {
-  if (config_home.empty()) return git;
+// What the owner has declared safe counts; nothing else of their configuration decides how git behaves here. Without
+// their configuration this is a git directory that was found safe before.
+Result<Git> with_safe_directories(const Git& git, const InspectRequest& request) {
+  if (request.config_home.empty()) return git.config("safe.directory", request.repository);
   BULKHEAD_ASSIGN(const Finished listed,
-                  as_user(git, config_home).run({"config", "--global", "-z", "--get-all", "safe.directory"}));
+                  as_user(git, request.config_home).run({"config", "--global", "-z", "--get-all", "safe.directory"}));
   Git out = git;
   for (const std::string& directory : split(listed.output, '\0')) {
     if (!directory.empty()) out = out.config("safe.directory", directory);
@@ -251,7 +252,7 @@ Result<> read_committer(const Git& git, const std::string& config_home, InspectF
 Result<InspectFacts> inspect(const InspectRequest& request) {
   // Opened here, so that a missing directory is not "git: cannot change to".
   BULKHEAD_ASSIGN(const Fd directory, open_file(request.repository, O_RDONLY | O_DIRECTORY));
-  BULKHEAD_ASSIGN(const Git git, with_safe_directories(Git().in(request.repository), request.config_home));
+  BULKHEAD_ASSIGN(const Git git, with_safe_directories(Git().in(request.repository), request));
 
   InspectFacts facts;
   BULKHEAD_TRY(read_layout(git, request.repository, facts));

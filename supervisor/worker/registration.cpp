@@ -16,20 +16,22 @@ namespace {
 constexpr std::string_view lock_reason = "held by Bulkhead";
 
 struct Names {
-  explicit Names(const std::string& git_dir, std::string_view run, std::string_view agent)
+  Names(const std::string& git_dir, std::string_view run, std::string_view agent, const std::string& stub)
       : branch(agent_branch(run, agent)),
         branch_ref("refs/heads/" + branch),
         pin_ref(agent_pin(run, agent)),
         entry(git_dir + "/worktrees/" + agent_worktree_entry(run, agent)),
-        head("ref: " + branch_ref + "\n") {}
+        head("ref: " + branch_ref + "\n"),
+        gitdir(stub + "/.git\n") {}
   std::string branch;
   std::string branch_ref;
   std::string pin_ref;
   std::string entry;  // directory
   std::string head;   // what its HEAD says
+  std::string gitdir;
 };
 
-enum class Entry { absent, ours, half_made };
+enum class Entry { absent, ours, half_made, another_supervisors };
 
 // An entry of that name that is not ours is left alone: "a-b" of run "x" and "b" of run "x-a" share a name, and a
 // person may have made one.
@@ -44,16 +46,18 @@ Result<Entry> look_at(const Names& names) {
   }
   if (!head) return Entry::half_made;
   if (*head != names.head) return fail("use worktree entry", names.entry, "it belongs to another agent");
-  return exists(names.entry + "/gitdir") && exists(names.entry + "/commondir") ? Entry::ours : Entry::half_made;
+  const auto gitdir = read_file(names.entry + "/gitdir", 8192);
+  if (gitdir && *gitdir != names.gitdir) return Entry::another_supervisors;
+  return gitdir && exists(names.entry + "/commondir") ? Entry::ours : Entry::half_made;
 }
 
-Result<> make_entry(const OwnerRepository& repository, const Names& names, const std::string& stub) {
+Result<> make_entry(const OwnerRepository& repository, const Names& names) {
   BULKHEAD_TRY(make_directory(repository.git_dir() + "/worktrees", 0777));
   BULKHEAD_TRY(make_directory(names.entry, 0777));
   // The lock first: an entry without one whose path is missing is pruned by the next gc.
   BULKHEAD_TRY(replace_file(names.entry + "/locked", std::string(lock_reason) + "\n", 0644));
   BULKHEAD_TRY(replace_file(names.entry + "/commondir", "../..\n", 0644));
-  BULKHEAD_TRY(replace_file(names.entry + "/gitdir", stub + "/.git\n", 0644));
+  BULKHEAD_TRY(replace_file(names.entry + "/gitdir", names.gitdir, 0644));
   return replace_file(names.entry + "/HEAD", names.head, 0644);
 }
 
@@ -78,7 +82,7 @@ Result<RegisterFacts> complete(const OwnerRepository& repository, const Names& n
   std::vector<OwnerRepository::Move> moves;
   if (branch.empty()) moves.push_back({.ref = names.branch_ref, .from = "", .to = pin.empty() ? request.base : pin});
   if (pin.empty()) moves.push_back({.ref = names.pin_ref, .from = "", .to = request.base});
-  if (entry == Entry::half_made) BULKHEAD_TRY(make_entry(repository, names, request.stub));
+  if (entry == Entry::half_made) BULKHEAD_TRY(make_entry(repository, names));
   if (!moves.empty()) BULKHEAD_TRY(repository.move_refs(repository.git(), moves, "bulkhead: start"));
   return RegisterFacts{.branch = branch.empty() ? moves.front().to : branch,
                        .pin = pin.empty() ? request.base : pin,
@@ -89,13 +93,16 @@ Result<RegisterFacts> complete(const OwnerRepository& repository, const Names& n
 
 Result<RegisterFacts> register_agent(const RegisterRequest& request) {
   BULKHEAD_ASSIGN(const OwnerRepository repository, OwnerRepository::open(request.git_dir));
-  const Names names(request.git_dir, request.run, request.agent);
+  const Names names(request.git_dir, request.run, request.agent, request.stub);
   BULKHEAD_ASSIGN(const Entry entry, look_at(names));
+  if (entry == Entry::another_supervisors)
+    return fail("make branch", names.branch, "another supervisor has a run of that name in this repository",
+                "choose another name with --name");
   if (entry != Entry::absent) return complete(repository, names, entry, request);
 
   // The usual case, for which an agent waits: nothing of that name is there, which the one transaction finds out
   // itself. The entry before the branch: nobody can check the branch out in between.
-  BULKHEAD_TRY(make_entry(repository, names, request.stub));
+  BULKHEAD_TRY(make_entry(repository, names));
   const auto made = repository.try_move_refs(repository.git(),
                                              {{.ref = names.branch_ref, .from = "", .to = request.base},
                                               {.ref = names.pin_ref, .from = "", .to = request.base}},
@@ -108,16 +115,18 @@ Result<RegisterFacts> register_agent(const RegisterRequest& request) {
 
 Result<UnregisterFacts> unregister_agent(const UnregisterRequest& request) {
   BULKHEAD_ASSIGN(const OwnerRepository repository, OwnerRepository::open(request.git_dir));
-  const Names names(request.git_dir, request.run, request.agent);
+  const Names names(request.git_dir, request.run, request.agent, request.stub);
   BULKHEAD_ASSIGN(const Entry entry, look_at(names));
   UnregisterFacts facts;
+  if (entry == Entry::another_supervisors) return facts;
   BULKHEAD_ASSIGN(facts.branch, repository.ref(names.branch_ref));
   BULKHEAD_ASSIGN(const std::string pin, repository.ref(names.pin_ref));
 
   std::vector<OwnerRepository::Move> moves;
-  const bool as_expected = request.only_if.empty() || request.only_if == facts.branch;
-  // Without our pin it is the branch of somebody who was there first.
-  if (request.branch == RefFate::remove && !facts.branch.empty() && !pin.empty() && as_expected) {
+  // Without our pin it is the branch of somebody who was there first; and it is removed only where it stands as
+  // expected.
+  const bool as_expected = !pin.empty() && (request.only_if.empty() || request.only_if == facts.branch);
+  if (request.branch == RefFate::remove && !facts.branch.empty() && as_expected) {
     moves.push_back({.ref = names.branch_ref, .from = facts.branch, .to = ""});
     facts.branch_removed = true;
   }

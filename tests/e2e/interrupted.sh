@@ -13,20 +13,7 @@ tasks:
   two: {command: "sleep 1001"}
 W
 
-traces() { python3 "$root/tests/support/traces.py" | grep -v '^file /tmp/bulkhead-e2e'; }
-nothing_left() {
-  local i
-  for ((i = 0; i < 50; i++)); do
-    traces >"$scratch/after"
-    comm -13 "$scratch/before" "$scratch/after" >"$output"
-    [ -s "$output" ] || return 0
-    sleep 0.1
-  done
-  fail "left behind $1"
-}
-agents_sleep() { [ "$(ps -eo uid=,args= | awk '$1 >= 1879048192 && /sleep 100[01]$/ && !/sh -c/' | wc -l)" -ge 2 ]; }
-
-traces >"$scratch/before"
+agents_sleep() { [ -n "$(agents_that "sleep 1000")" ] && [ -n "$(agents_that "sleep 1001")" ]; }
 
 # Ctrl-C.
 setsid "$binaries/bulkhead" --state "$state" run --name cancelled "$scratch/long.yaml" >"$scratch/log" 2>&1 &
@@ -43,12 +30,9 @@ same "worktrees after a cancelled run" 1 "$(git worktree list | wc -l)"
 setsid "$binaries/bulkhead" --state "$state" run --name killed "$scratch/long.yaml" >"$scratch/log" 2>&1 &
 run=$!
 wait_for agents_sleep
-ours=$(for process in /proc/[0-9]*; do
-  case $(readlink "$process/exe" 2>/dev/null) in
-    "$binaries"/bulkhead*) tr '\0' '\n' <"$process/cmdline" 2>/dev/null | grep -qF "$scratch" && echo "${process#/proc/}" ;;
-  esac
-done | sort -n)
-for process in $ours; do
+everything=$(for program in bulkhead bulkheadd bulkhead-launcher; do ours $program; done | sort -n)
+[ "$(wc -l <<<"$everything")" -ge 3 ] || fail "expected a client, a daemon and a launcher, found: $everything"
+for process in $everything; do
   kill -KILL "$process" 2>/dev/null || true
 done
 wait "$run" 2>/dev/null || true

@@ -39,6 +39,25 @@ git -C with-submodule -c protocol.file.allow=always submodule --quiet add "$scra
 git -C with-submodule commit -qm "a submodule"
 works with-submodule
 
+# Somebody else's, in which everybody may write: refused, and good from the first to the last step once the caller's own configuration
+# declares it safe.
+make_repository shared
+git -C shared config core.sharedRepository 0666
+chmod -R a+rwX shared
+chown -R nobody:nogroup shared
+mkdir home
+HOME=$scratch/home refused 2 "it belongs to somebody else" shared
+git config --file home/.gitconfig --add safe.directory "$scratch/shared"
+cat >shared.yaml <<'W'
+version: 1
+repository: shared
+base: main
+merge: {into: merged}
+tasks: {one: {command: echo one >one}, two: {command: echo two >two, needs: [one]}}
+W
+HOME=$scratch/home expect 0 "merged" bulkhead run shared.yaml
+same "what was merged" "file one sub two" "$(git -C shared ls-tree --name-only merged | paste -sd' ')"
+
 mkdir nothing
 refused 2 "not a git repository" nothing
 make_repository line$'\n'break

@@ -5,14 +5,6 @@ repository=$scratch/repository
 make_repository "$repository"
 cd "$repository"
 
-report() { # RUN, then Python over `agents` (name -> report)
-  bulkhead journal "$1" --json | python3 -c '
-import json, sys
-run = json.load(sys.stdin)
-agents = {agent["name"]: agent for agent in run["agents"]}
-print(eval(sys.argv[1]))' "$2"
-}
-
 # `last` sees what `first` merged; both of the middle run at once; what fails verification is not merged.
 cat >"$scratch/order.yaml" <<'W'
 version: 1

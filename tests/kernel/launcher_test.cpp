@@ -27,6 +27,7 @@ class RootLauncher : public RootSandboxTest {
     auto client = LauncherClient::start_detached(launcher_path(), state_, state_ + "/launcher.sock");
     ASSERT_TRUE(client) << client.error().text();
     client_ = std::make_unique<LauncherClient>(std::move(*client));
+    cgroup_root_ = cgroup_root_name(state_);
   }
   void TearDown() override {
     if (client_) {
@@ -272,6 +273,7 @@ TEST_F(RootPrivateLauncher, EndsWithItsClientAndTakesEverythingWithIt) {
   auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("p"));
   const auto live = client_->launch({.id = "p", .plan = *plan, .extra_fds = {}});
   ASSERT_TRUE(live);
+  EXPECT_FALSE(cgroup_processes().empty());
   client_.reset();
   EXPECT_TRUE(cgroup_free());
   EXPECT_NE(::kill(live->pid, 0), 0);

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 
+#include "sandbox/host/landlock_abi.h"
 #include "tests/support/sandbox_fixture.h"
 
 namespace bulkhead::test {
@@ -205,6 +206,58 @@ TEST_F(RootSandbox, ExtraDescriptorsArriveAtEveryNumber) {
     ASSERT_TRUE(live) << live.error().text();
     EXPECT_EQ(client_->next_exit()->reason, EndReason::exited);
   }
+}
+
+TEST_F(RootSandbox, LandlockLeavesOrdinaryWorkAlone) {
+  const auto r =
+      sh("mkdir a b; echo x >a/f; mv a/f b/g; ln b/g a/h; ln -s g b/l; mkfifo a/p; truncate -s 9 b/g; "
+         "echo ok >/dev/stderr; : >/dev/null; echo $$ >/proc/self/comm; rm -r a b");
+  EXPECT_EQ(r.record.exit_code, 0) << r.err;
+  EXPECT_EQ(r.err, "ok\n");
+}
+
+TEST_F(RootSandbox, TcpPortsAreWhatThePolicyNames) {
+  if (!landlock::knows_tcp(host_.landlock_abi)) GTEST_SKIP() << "this kernel's Landlock knows no ports";
+  const std::string program =
+      "import socket,errno\n"
+      "def t(f):\n"
+      "  try: f(); return 'ok'\n"
+      "  except OSError as e: return errno.errorcode[e.errno]\n"
+      "def bind(p): s=socket.socket(); s.bind(('127.0.0.1',p))\n"
+      "def connect(p): socket.create_connection(('127.0.0.1',p))\n"
+      "print(t(lambda:bind(7001)),t(lambda:bind(7002)),t(lambda:connect(7003)),t(lambda:connect(7004)))\n";
+  const auto ports =
+      run(spec_of(policy({{"tcp", {{"bind", {7001}}, {"connect", {7003}}}}})), {"python3", "-c", program});
+  EXPECT_EQ(ports.out, "ok EACCES ECONNREFUSED EACCES\n") << ports.err;
+  const auto any = run(spec_of(policy()), {"python3", "-c", program});
+  EXPECT_EQ(any.out, "ok ok ECONNREFUSED ECONNREFUSED\n") << any.err;
+}
+
+TEST_F(RootSandbox, APreparedRootFollowsTheHostsFiles) {
+  const std::string file = scratch_ + "/settings", other = scratch_ + "/later";
+  ASSERT_EQ(::chmod(scratch_.c_str(), 0755), 0);
+  const SandboxSpec spec = spec_of(
+      policy({{"mounts",
+               {{"/data/settings", {{"source", file}}}, {"/data/later", {{"source", other}, {"optional", true}}}}}}));
+  const std::vector<std::string> look{"sh", "-c", "cat /data/settings; test -e /data/later && cat /data/later; :"};
+  ASSERT_TRUE(write_file_atomic(file, "one\n", 0644));
+  EXPECT_EQ(run(spec, look).out, "one\n");
+  ASSERT_TRUE(write_file_atomic(file, "two\n", 0644));  // another inode under the same name
+  EXPECT_EQ(run(spec, look).out, "two\n");
+  ASSERT_TRUE(write_file_atomic(other, "later\n", 0644));
+  EXPECT_EQ(run(spec, look).out, "two\nlater\n");
+  ASSERT_EQ(::unlink(other.c_str()), 0);
+  EXPECT_EQ(run(spec, look).out, "two\n");
+}
+
+TEST_F(RootSandbox, NothingIsWrittenIntoASharedRoot) {
+  const SandboxSpec spec = spec_of(policy({{"allow", {"no-landlock"}}}));
+  const auto r = run(spec, {"sh", "-c",
+                            "for d in / /dev /etc /usr; do touch $d/mine 2>/dev/null && echo wrote $d; done; "
+                            "echo hello >/tmp/mine; echo hello >/dev/shm/mine"});
+  EXPECT_EQ(r.out, "");
+  const auto next = run(spec, {"sh", "-c", "ls /tmp /dev/shm /dev/pts; ls -l /dev | grep -c mine"});
+  EXPECT_EQ(next.out, "/dev/pts:\nptmx\n\n/dev/shm:\n\n/tmp:\n0\n") << next.err;
 }
 
 TEST_F(RootSandbox, OrdinaryToolsWork) {

@@ -61,22 +61,67 @@ fingerprint() {
   )
 }
 
+# What there is of this test's state directory: processes, cgroups, mounts, directories of runs. For none of it to be there the
+# kernel may need a moment after the last process.
+traces() { python3 "$root/tests/support/traces.py" "$state"; }
+nothing_left() { # WHEN
+  local end=$((SECONDS + 20))
+  while ((SECONDS < end)); do
+    traces >"$output"
+    [ -s "$output" ] || return 0
+    sleep 0.1
+  done
+  fail "left behind $1"
+}
+
+# Processes of this test's own: one of Bulkhead's programs by its name, or agents by what they run.
+ours() { # PROGRAM
+  local process
+  for process in /proc/[0-9]*; do
+    [ "$(readlink "$process/exe" 2>/dev/null)" = "$binaries/$1" ] || continue
+    if tr '\0' '\n' <"$process/cmdline" 2>/dev/null | grep -qxF "$state"; then echo "${process#/proc/}"; fi
+  done
+}
+agents_that() { # COMMAND LINE: their pids
+  local process
+  node=${node:-$(python3 "$root/tests/support/traces.py" --cgroup "$state")}
+  for process in $(find /sys/fs/cgroup -path "*/$node/*" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -un); do
+    if [ "$({ tr '\0' ' ' <"/proc/$process/cmdline"; } 2>/dev/null)" = "$1 " ]; then echo "$process"; fi
+  done
+}
+
+report() { # RUN, then Python over `run`, the report, and `agents` (name -> report)
+  bulkhead journal "$1" --json | python3 -c '
+import json, sys
+run = json.load(sys.stdin)
+agents = {agent["name"]: agent for agent in run["agents"]}
+print(eval(sys.argv[1]))' "$2"
+}
+finished() { [ "$(report "$1" 'run["outcome"] is not None')" = True ]; }
+
 # Waits until a command succeeds; a condition that does not come true within a minute is a failure.
 wait_for() {
-  local i
-  for ((i = 0; i < 600; i++)); do
+  local end=$((SECONDS + 60))
+  while ((SECONDS < end)); do
     if "$@" >/dev/null 2>&1; then return 0; fi
     sleep 0.1
   done
   fail "waited a minute in vain for: $*"
 }
 
+# A test that fails leaves runs going on: their daemons are told to stop, and awaited.
 leave() {
-  local status=$?
+  local status=$? directory process
   trap - EXIT
-  if [ -d "$state" ]; then
+  for directory in "$scratch"/*/lock; do
+    [ -e "$directory" ] || continue
+    state=$(dirname "$directory")
+    for process in $(ours bulkheadd); do
+      kill -TERM "$process" || true
+      timeout 60 tail --pid="$process" -f /dev/null || echo "$test_name: bulkheadd does not stop" >&2
+    done
     bulkhead clean >"$scratch/clean" 2>&1 || { echo "$test_name: clean failed:" >&2; cat "$scratch/clean" >&2; status=1; }
-  fi
+  done
   rm -rf "$scratch"
   exit "$status"
 }

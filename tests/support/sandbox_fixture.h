@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
 #include <string>
 
 #include "sandbox/launch/cgroup.h"
@@ -57,9 +59,13 @@ class RootSandboxTest : public ::testing::Test {
     }
   }
   virtual void start_launcher() {
+    const auto before = children();
     auto client = LauncherClient::start_private(launcher_path(), "");
     ASSERT_TRUE(client) << client.error().text();
     client_ = std::make_unique<LauncherClient>(std::move(*client));
+    for (const int child : children())
+      if (!before.contains(child)) cgroup_root_ = "bulkhead-p" + std::to_string(child);
+    ASSERT_NE(cgroup_root_, "");
   }
   static std::string launcher_path() { return std::string(BULKHEAD_BIN_DIR) + "/bulkhead-launcher"; }
 
@@ -121,19 +127,25 @@ class RootSandboxTest : public ::testing::Test {
     return run(spec_of(policy(more)), {"/bin/sh", "-c", script});
   }
 
-  // Whether the launcher has removed all of its cgroups; waits for the kernel's last word on exits.
-  bool cgroup_free() {
+  std::vector<int> cgroup_processes() const { return cgroup_root_processes(host_.cgroups, cgroup_root_); }
+  // Whether no process of the launcher's sandboxes is left; waits for the kernel's last word on exits.
+  bool cgroup_free() const {
     for (int i = 0; i < 200; ++i) {
-      bool found = false;
-      for (const auto& root : list_cgroup_roots(host_.cgroups))
-        found = found || !cgroup_root_processes(host_.cgroups, root).empty();
-      if (!found) return true;
+      if (cgroup_processes().empty()) return true;
       ::poll(nullptr, 0, 10);
     }
     return false;
   }
+  static std::set<int> children() {
+    const std::string self = std::to_string(::getpid());
+    std::istringstream list(read_file("/proc/" + self + "/task/" + self + "/children").value());
+    std::set<int> pids;
+    for (int pid = 0; list >> pid;) pids.insert(pid);
+    return pids;
+  }
 
   std::string scratch_;
+  std::string cgroup_root_;  // of our launcher
   HostFacts host_;
   std::unique_ptr<LauncherClient> client_;
   std::uint32_t range_ = 0;

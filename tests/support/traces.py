@@ -1,8 +1,13 @@
-"""Everything on this machine that Bulkhead could have left behind, one "kind name" a line, sorted.
+"""What Bulkhead has on this machine, one "kind name" a line, sorted.
 
-Comparing the output from before and after a run shows what that run left.
+usage: traces.py [STATE | --cgroup STATE]
+
+Without an argument everything that could be Bulkhead's: comparing the output from before and after a run shows what
+that run left. With a state directory only what is of that one: nothing, once its runs are over. --cgroup tells the name
+of its cgroup.
 """
 import os
+import sys
 
 FIRST_RANGE_UID = 0x70000000  # agents and workers have their uids from here
 
@@ -60,6 +65,32 @@ def entries(directory, keep):
             yield "file", os.path.join(directory, name)
 
 
+def root_name(state):
+    """The name of a state directory's cgroup: cgroup_root_name() in sandbox/launch/cgroup.cpp."""
+    value = 1469598103934665603
+    for byte in state.encode():
+        value = (value ^ byte) * 1099511628211 & (1 << 64) - 1
+    return "bulkhead-" + f"{value:016x}"[:12]
+
+
+def traces_of(state):
+    root = root_name(state)
+    for directory, _, _ in os.walk("/sys/fs/cgroup"):
+        if f"/{root}" in directory:
+            yield "cgroup", directory
+            for number in read(f"{directory}/cgroup.procs").split():
+                yield "process", f"{number} {link(f'/proc/{number}/exe')}"
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        program = link(f"/proc/{number}/exe")
+        if os.path.basename(program).startswith("bulkhead") and state in read(f"/proc/{number}/cmdline").split("\0"):
+            yield "process", f"{number} {program}"
+        for line in read(f"/proc/{number}/mountinfo").splitlines():
+            if state in line:
+                yield "mount", line.split(" ")[4]
+    for directory in ("runs", "mnt"):
+        yield from entries(f"{state}/{directory}", lambda name: True)
+
+
 def traces():
     yield from cgroups()
     yield from processes()
@@ -71,5 +102,13 @@ def traces():
     yield from entries("/var/lib", lambda name: name == "bulkhead")
 
 
-for kind, name in sorted(set(traces())):
-    print(kind, name)
+def main():
+    *option, state = sys.argv[1:] or [None]
+    if option == ["--cgroup"]:
+        print(root_name(state))
+        return
+    for kind, name in sorted(set(traces_of(state) if state else traces())):
+        print(kind, name)
+
+
+main()

@@ -189,6 +189,11 @@ void note_denials(RunContext& run, const std::string& agent, unsigned attempt, c
       if (op.step == Step::limit_cgroup && op.target == target) return op.origin;
     return "built-in";
   };
+  const auto seccomp_rule = [](const LaunchPlan& of) -> std::string {
+    for (const Operation& op : of.operations)
+      if (op.step == Step::seccomp && op.text != "terminal-guard") return op.origin + " (" + op.text + ")";
+    return "built-in";
+  };
   const auto times = [](std::uint64_t n) { return n == 1 ? std::string("once") : std::to_string(n) + " times"; };
   if (record.oom_kills != 0)
     run.note(agent, attempt,
@@ -200,6 +205,11 @@ void note_denials(RunContext& run, const std::string& agent, unsigned attempt, c
              DenialSeen{.what = "processes beyond its limit",
                         .rule = origin("pids"),
                         .detail = "fork was refused " + times(record.pids_refusals)});
+  for (const Denial& denial : record.denials)
+    run.note(agent, attempt,
+             DenialSeen{.what = "system call " + denial.call,
+                        .rule = seccomp_rule(plan),
+                        .detail = "refused " + times(denial.times) + ", first to " + denial.who});
 }
 
 // What the agent said outlives its workspace. Bounded by its policy; never looked into by us.

@@ -86,7 +86,7 @@ asio::awaitable<void> Daemon::serve_takeover(std::string run, std::vector<Event>
   RunExecutor& executor = *find(run);
   spdlog::warn("{}: taking over an unfinished run", run);
   if (const auto taken = co_await executor.take_over(std::move(history)); !taken) {
-    spdlog::error("{}: {}", run, taken.error().text());
+    spdlog::error("{}: {}; next: {}", run, taken.error().text(), taken.error().hint);
   } else {
     co_await executor.run();
   }

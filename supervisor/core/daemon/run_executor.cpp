@@ -8,6 +8,7 @@
 #include "sandbox/sys/files.h"
 #include "supervisor/core/daemon/attempts.h"
 #include "supervisor/core/daemon/results.h"
+#include "supervisor/core/daemon/workspace_ranges.h"
 #include "supervisor/core/daemon/workspaces.h"
 
 namespace bulkhead {
@@ -67,17 +68,14 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
   if (!context_.state.started) co_return fail("take over", context_.run, "its journal has no beginning");
   context_.facts = *context_.state.started;
   context_.owner = {.uid = context_.facts.owner_uid, .gid = context_.facts.owner_gid, .groups = {}};
+  // Without their ranges agents' work could not be read, and would be lost by ending the run.
+  BULKHEAD_CO_TRY(adopt_ranges());
   record(make_event(context_.run, "", 0, SupervisorStarted{.pid = ::getpid(), .boot_id = boot_id()}));
   // Cancelled before its attempts are found ended: it is not their failure.
   cancel("its supervisor had ended");
   BULKHEAD_CO_ASSIGN(const auto present, context_.site.launcher.call([](LauncherClient& c) { return c.list(); }));
-  for (auto& [name, agent] : context_.state.agents) {
-    if (agent.workspace) {
-      // Taken again by us; if another launcher has it by now, its files are still ours to remove, by its ids.
-      (void)context_.site.launcher.call([&](LauncherClient& c) { return c.adopt_range(agent.workspace->range_base); });
-      context_.agents[name].imported_tip = agent.imported ? agent.imported->tip : agent.base;
-    }
-  }
+  for (const auto& [name, agent] : context_.state.agents)
+    if (agent.workspace) context_.agents[name].imported_tip = agent.imported ? agent.imported->tip : agent.base;
   // What the journal does not hold of the repository. If it cannot be read now, clean-up says so itself.
   InspectRequest inspect{
       .repository = context_.facts.git_dir, .base = context_.facts.base, .target = {}, .config_home = {}};
@@ -118,9 +116,25 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
 void RunExecutor::launcher_restarted() {
   context_.registrar->launcher_restarted();
   for (auto& [name, runtime] : context_.agents) runtime.mounted.clear();
-  for (const auto& [name, agent] : context_.state.agents)
-    if (agent.workspace && agent.phase != AgentPhase::gone)
-      (void)context_.site.launcher.call([&](LauncherClient& c) { return c.adopt_range(agent.workspace->range_base); });
+  if (const auto adopted = adopt_ranges(); !adopted) spdlog::error("{}", adopted.error().text());
+}
+
+// All that can be; the first that cannot is the error.
+Result<> RunExecutor::adopt_ranges() {
+  Result<> result;
+  for (const auto& [name, agent] : context_.state.agents) {
+    if (!agent.workspace || agent.phase == AgentPhase::gone) continue;
+    auto ranges = ranges_on_disk(context_.paths(name));
+    ranges.insert(agent.workspace->range_base);
+    for (const std::uint32_t range : ranges) {
+      auto adopted = context_.site.launcher.call([&](LauncherClient& c) { return c.adopt_range(range); });
+      if (adopted || !result) continue;
+      result = fail("take over", context_.run + "/" + name,
+                    "its uid range " + std::to_string(range) + " cannot be used: " + adopted.error().text(),
+                    "another supervisor of this host may have it: once that one's run is over, sudo bulkhead clean");
+    }
+  }
+  return result;
 }
 
 void RunExecutor::cancel(const std::string& cause) {

@@ -34,6 +34,7 @@ class RunExecutor {
 
  private:
   void record(Event event);
+  Result<> adopt_ranges();
   void start(const Action& action);
   template <class Coroutine>
   void spawn(Coroutine coroutine);

@@ -9,6 +9,7 @@
 #include "sandbox/launch/cgroup.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/sys/files.h"
+#include "supervisor/core/daemon/workspace_ranges.h"
 
 namespace bulkhead {
 namespace {
@@ -293,16 +294,24 @@ Async<> restore_checkpoint(RunContext& run, std::string agent, unsigned checkpoi
 
 namespace {
 
-// Files first, directories of attempts and checkpoints before what holds them. Where one part cannot be emptied by its
-// own range the rest stays too: `bulkhead clean` finds it.
+// Files first, directories of attempts, verifications and checkpoints before what holds them. Where one part cannot be
+// emptied by its own range the rest stays too: `bulkhead clean` finds it.
 Async<> remove_agent_files(RunContext& run, std::string agent, std::uint32_t range) {
   const std::string directory = run.paths(agent).directory();
   if (!exists(directory)) co_return Result<>{};
   for (const std::string& parent : {run.paths(agent).checkpoints(), directory}) {
     BULKHEAD_CO_ASSIGN(const auto names, list_directory(parent));
-    for (const auto& name : names)
-      if (exists(parent + "/" + name + "/upper"))
-        BULKHEAD_CO_TRY(co_await remove_workspace_directory(run, agent, parent + "/" + name, range));
+    const bool checkpoints = parent != directory;
+    for (const auto& name : names) {
+      const std::string part = parent + "/" + name;
+      if (!exists(part + "/upper")) continue;
+      // A supervisor before us may have mounted it, and made a range for it.
+      const std::string mount = run.run + "/" + agent + (checkpoints ? "/checkpoint-" : "/") + name;
+      (void)run.site.launcher.call([&](LauncherClient& c) { return c.unmount_workspace(mount); });
+      const std::uint32_t own = range_of_directory(part).value_or(range);
+      BULKHEAD_CO_TRY(co_await remove_workspace_directory(run, agent, part, own));
+      if (own != range) (void)run.site.launcher.call([&](LauncherClient& c) { return c.release_range(own); });
+    }
   }
   BULKHEAD_CO_TRY(remove_tree(directory));
   ::rmdir(run.site.paths.run(run.run).c_str());  // with the last agent of the run
@@ -324,7 +333,8 @@ Async<> clean_agent(RunContext& run, Cleanup action) {
                             .agent = action.agent,
                             .branch = RefFate::keep,
                             .pin = RefFate::remove,
-                            .only_if = {}};
+                            .only_if = {},
+                            .stub = run.paths(action.agent).stub()};
   // An agent that committed nothing leaves no branch.
   if (!state.imported || state.imported->commits == 0) {
     request.branch = RefFate::remove;

@@ -118,6 +118,7 @@ void describe(auto& v, UnregisterRequest& r) {
   v.choice("branch", r.branch);
   v.choice("pin", r.pin);
   v.text("only_if", r.only_if, Kind::object, Need::optional);
+  v.text("stub", r.stub, Kind::path);
 }
 void describe(auto& v, IngestRequest& r) {
   v.text("git_dir", r.git_dir, Kind::path);

@@ -116,7 +116,7 @@ struct InspectRequest {
   std::string repository;   // any directory inside
   std::string base;         // commit-ish
   std::string target;       // branch name, optional
-  std::string config_home;  // optional
+  std::string config_home;  // without it `repository` is a git directory that an inspection with it has named
   bool operator==(const InspectRequest&) const = default;
 };
 
@@ -175,7 +175,8 @@ struct UnregisterFacts {
 // Takes the worktree entry away and keeps or removes the branch and the pin. Idempotent. Identity: owner. Mounts:
 // git_dir read-write. With `only_if` the branch is removed only while it stands there (an agent that committed nothing
 // leaves no branch: only_if = base); elsewhere it is kept, and so is a branch without our pin, which is somebody
-// else's. A worktree entry that is not ours is refused.
+// else's. A worktree entry that is not Bulkhead's is refused; where it is another supervisor's, whose run has the same
+// name, nothing is done.
 struct UnregisterRequest {
   using Facts = UnregisterFacts;
   static constexpr std::string_view subcommand = "unregister";
@@ -185,6 +186,7 @@ struct UnregisterRequest {
   RefFate branch = RefFate::keep;
   RefFate pin = RefFate::keep;
   ObjectId only_if;  // optional
+  std::string stub;  // as it was registered with
   bool operator==(const UnregisterRequest&) const = default;
 };
 

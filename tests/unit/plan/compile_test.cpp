@@ -56,29 +56,43 @@ std::size_t index_of(const LaunchPlan& plan, Step step, const std::string& targe
 
 TEST(Plan, StepsOfTheProcessComeInTheOnlyOrderThatHolds) {
   const LaunchPlan plan = plan_of({{"version", 1}});
-  const std::vector<std::size_t> order{index_of(plan, Step::create_cgroup),
-                                       index_of(plan, Step::user_namespace),
-                                       index_of(plan, Step::new_namespaces),
-                                       index_of(plan, Step::cgroup_namespace),
-                                       index_of(plan, Step::root_tmpfs),
-                                       index_of(plan, Step::tmpfs, "/dev"),
-                                       index_of(plan, Step::bind, "/dev/null"),
-                                       index_of(plan, Step::proc),
-                                       index_of(plan, Step::mask),
-                                       index_of(plan, Step::seal_root),
-                                       index_of(plan, Step::pivot),
-                                       index_of(plan, Step::working_directory),
-                                       index_of(plan, Step::rlimit),
-                                       index_of(plan, Step::enter_user_namespace),
-                                       index_of(plan, Step::bounding_set),
-                                       index_of(plan, Step::identity),
-                                       index_of(plan, Step::capabilities),
-                                       index_of(plan, Step::no_new_privs),
-                                       index_of(plan, Step::seccomp),
-                                       index_of(plan, Step::exec_init)};
+  const std::vector<std::size_t> order{index_of(plan, Step::create_cgroup),  index_of(plan, Step::user_namespace),
+                                       index_of(plan, Step::new_namespaces), index_of(plan, Step::root_tmpfs),
+                                       index_of(plan, Step::tmpfs, "/dev"),  index_of(plan, Step::bind, "/dev/null"),
+                                       index_of(plan, Step::seal, "/dev"),   index_of(plan, Step::seal, "/"),
+                                       index_of(plan, Step::pivot),          index_of(plan, Step::cgroup_namespace),
+                                       index_of(plan, Step::proc),           index_of(plan, Step::mask),
+                                       index_of(plan, Step::tmpfs, "/tmp"),  index_of(plan, Step::working_directory),
+                                       index_of(plan, Step::rlimit),         index_of(plan, Step::enter_user_namespace),
+                                       index_of(plan, Step::bounding_set),   index_of(plan, Step::identity),
+                                       index_of(plan, Step::capabilities),   index_of(plan, Step::no_new_privs),
+                                       index_of(plan, Step::seccomp),        index_of(plan, Step::exec_init)};
   EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
   EXPECT_LT(order.back(), plan.operations.size());
   EXPECT_EQ(plan.operations.back().step, Step::exec_init);
+}
+
+TEST(Plan, LandlockNamesWhatCanBeWrittenAndKnowsItsKernel) {
+  HostFacts host = fixed_host();
+  const SandboxSpec spec = spec_of({{"version", 1}});
+  const CommandSpec command{.argv = {"true"}, .environment = {}, .directory = *SandboxPath::parse("/tmp")};
+  const auto plan_on = [&](int abi) {
+    host.landlock_abi = abi;
+    return compile_plan(spec, command, fixed_place(), host).value();
+  };
+  for (const int abi : {0, 1}) {
+    EXPECT_EQ(index_of(plan_on(abi), Step::landlock_ruleset), plan_on(abi).operations.size());
+    EXPECT_EQ(index_of(plan_on(abi), Step::landlock_enforce), plan_on(abi).operations.size());
+  }
+  const LaunchPlan old = plan_on(2), recent = plan_on(7);
+  EXPECT_EQ(old.operations[index_of(old, Step::landlock_ruleset)].number, 0x3fffu);
+  EXPECT_EQ(old.operations[index_of(old, Step::landlock_ruleset)].mode, 0u);
+  EXPECT_EQ(recent.operations[index_of(recent, Step::landlock_ruleset)].number, 0xffffu);
+  EXPECT_EQ(recent.operations[index_of(recent, Step::landlock_ruleset)].mode, 3u);
+  constexpr std::uint64_t kWrite = 2, kDeviceNodes = 1u << 6 | 1u << 11;
+  EXPECT_EQ(recent.operations[index_of(recent, Step::landlock_path, "/")].number & kWrite, 0u);
+  EXPECT_EQ(recent.operations[index_of(recent, Step::landlock_path, "/tmp")].number & (kWrite | kDeviceNodes), kWrite);
+  EXPECT_EQ(index_of(recent, Step::landlock_path, "/usr"), recent.operations.size());
 }
 
 TEST(Plan, EqualInputsGiveEqualPlans) {

@@ -4,9 +4,12 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include <seccomp.h>
+
 #include <fstream>
 
 #include "sandbox/spec/seccomp_profile.h"
+#include "sandbox/spec/seccomp_ranges.h"
 #include "tests/support/bpf_eval.h"
 
 namespace bulkhead {
@@ -53,6 +56,85 @@ class DefaultProfile : public ::testing::Test {
   }
   static inline std::vector<sock_filter> program_;
 };
+
+// What our own compiler makes decides as libseccomp's does, for every number and on both sides of every comparison.
+void expect_as_libseccomp(const SeccompProfile& profile) {
+  const auto ours = compile_ranges(profile);
+  ASSERT_TRUE(ours);
+  const auto theirs = compile_with_libseccomp(profile).value();
+  std::set<std::uint64_t> values{0, 1, kHigh, ~std::uint64_t{0}};
+  for (const SeccompRule& rule : profile.rules)
+    for (const SeccompCondition& c : rule.conditions)
+      for (const std::uint64_t value : {c.value, c.value_two})
+        for (const std::uint64_t near : {value - 1, value, value + 1, value ^ kHigh, value & ~kHigh})
+          values.insert(near);
+  const auto same = [&](int number, const std::vector<std::uint64_t>& arguments) {
+    ASSERT_EQ(run(*ours, number, arguments), run(theirs, number, arguments))
+        << number << " " << ::testing::PrintToString(arguments);
+  };
+  for (int number = 0; number < 700; ++number) same(number, {});
+  for (const int number : {0x40000000, 0x40000001, 0x400001ff}) EXPECT_EQ(run(*ours, number), "kill process") << number;
+  EXPECT_EQ(run(*ours, 1, {}, AUDIT_ARCH_I386), "kill process");
+  for (const SeccompRule& rule : profile.rules) {
+    if (rule.conditions.empty()) continue;
+    for (const std::string& name : rule.names) {
+      const int number = seccomp_syscall_resolve_name(name.c_str());
+      if (number < 0) continue;
+      for (const std::uint64_t first : values)
+        for (const std::uint64_t second : values)
+          for (const auto& c : rule.conditions) {
+            std::vector<std::uint64_t> arguments(6, second);
+            arguments[c.index] = first;
+            same(number, arguments);
+          }
+    }
+  }
+}
+
+TEST(SeccompRanges, DecideAsLibseccompDoes) {
+  for (const char* name : {"default", "strict"}) {
+    SCOPED_TRACE(name);
+    std::ifstream file(std::string(BULKHEAD_SOURCE_DIR) + "/policies/seccomp/" + name + ".json");
+    expect_as_libseccomp(parse(json::parse(file)));
+  }
+  for (const char* op : {"SCMP_CMP_EQ", "SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_GT", "SCMP_CMP_GE"})
+    for (const std::uint64_t value : {std::uint64_t{0}, std::uint64_t{7}, kHigh + 7, kHigh, ~std::uint64_t{0}}) {
+      SCOPED_TRACE(std::string(op) + " " + std::to_string(value));
+      expect_as_libseccomp(
+          {.name = "one",
+           .default_action = "SCMP_ACT_ERRNO",
+           .default_errno = -1,
+           .rules = {{.names = {"dup", "personality"}, .action = "SCMP_ACT_ALLOW", .conditions = {{1, value, 0, op}}},
+                     {.names = {"dup"}, .action = "SCMP_ACT_ALLOW", .conditions = {{0, 3, 0, op}, {2, value, 0, op}}},
+                     {.names = {"read", "write", "dup3"}, .action = "SCMP_ACT_ALLOW", .conditions = {}}}});
+    }
+  expect_as_libseccomp({.name = "masked",
+                        .default_action = "SCMP_ACT_ALLOW",
+                        .default_errno = -1,
+                        .rules = {{.names = {"clone"},
+                                   .action = "SCMP_ACT_ERRNO",
+                                   .errno_return = 38,
+                                   .conditions = {{0, kHigh | 0x7e020000, 0x20000, "SCMP_CMP_MASKED_EQ"}}}}});
+}
+
+TEST(SeccompRanges, AreShorter) {
+  std::ifstream file(std::string(BULKHEAD_SOURCE_DIR) + "/policies/seccomp/default.json");
+  const SeccompProfile profile = parse(json::parse(file));
+  EXPECT_LT(compile_ranges(profile)->size() * 3, compile_with_libseccomp(profile)->size() * 2);
+}
+
+TEST(SeccompRanges, LeaveToLibseccompWhatTheyCannotDecide) {
+  const SeccompProfile profile{
+      .name = "two",
+      .default_action = "SCMP_ACT_ERRNO",
+      .default_errno = -1,
+      .rules = {{.names = {"dup"}, .action = "SCMP_ACT_ALLOW", .conditions = {{0, 5, 0, "SCMP_CMP_GE"}}},
+                {.names = {"dup"}, .action = "SCMP_ACT_LOG", .conditions = {{1, 2, 0, "SCMP_CMP_EQ"}}}}};
+  EXPECT_FALSE(compile_ranges(profile));
+  const auto program = compile_seccomp(profile).value();
+  EXPECT_EQ(run(program, __NR_dup, {5, 0}), "allow");
+  EXPECT_EQ(run(program, __NR_dup, {0, 2}), "log");
+}
 
 TEST_F(DefaultProfile, LetsOrdinaryProgramsLive) {
   for (const int number : {__NR_read,

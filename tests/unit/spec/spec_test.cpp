@@ -453,13 +453,28 @@ TEST(Allow, RefusesAHostUserWithPrivilege) {
 
 TEST(Loosening, HasAWordEach) {
   for (const char* word : {"host-identity", "inside-root", "capabilities", "host-network", "writable-host",
-                           "unlimited-memory", "unlimited-pids", "no-seccomp", "terminal-injection"}) {
+                           "unlimited-memory", "unlimited-pids", "no-seccomp", "no-landlock", "terminal-injection"}) {
     const auto loosening = parse_loosening(word);
     ASSERT_TRUE(loosening) << word;
     EXPECT_EQ(name(*loosening), word);
   }
   EXPECT_EQ(parse_loosening("no_seccomp").error().text(), "read loosening 'no_seccomp': no such loosening");
   EXPECT_EQ(parse_loosening("no_seccomp").error().hint, "did you mean 'no-seccomp'?");
+}
+
+TEST(Policy, TcpPortsAreAnyOrNamed) {
+  EXPECT_TRUE(spec("{}").tcp_bind().any);
+  const SandboxSpec s = spec(R"({"tcp": {"bind": [8080, 0], "connect": []}})");
+  EXPECT_EQ(s.tcp_bind(), (TcpPorts{false, {0, 8080}}));
+  EXPECT_EQ(s.tcp_connect(), (TcpPorts{false, {}}));
+  EXPECT_EQ(refusal(R"({"tcp": {"bind": "all"}})"), "/tcp/bind: expected 'any' or a list of ports, got 'all'");
+  EXPECT_EQ(refusal(R"({"tcp": {"bind": [65536]}})"),
+            "/tcp/bind/0: expected a whole number from 0 to 65535, got number 65536");
+  EXPECT_EQ(refusal(R"({"tcp": {"bind": [1, 1]}})"), "/tcp/bind/1: port 1 is there twice");
+  EXPECT_EQ(refusal(R"({"tcp": {"listen": "any"}})"),
+            "/tcp/listen: unknown key 'listen' | a key here is one of 'bind' or 'connect'");
+  EXPECT_EQ(refusal(R"({"tcp": {"connect": [1]}, "allow": ["no-landlock"]})"),
+            "/tcp: ports are Landlock's wall, which 'no-landlock' takes away | drop one of the two");
 }
 
 TEST(Seccomp, IsAProfileByNameOrNoneByName) {

@@ -11,7 +11,9 @@ class Registration : public AgentTest {
     return work(
         RegisterRequest{.git_dir = path("r/.git"), .run = run, .agent = agent, .base = base, .stub = "/nowhere/stub"});
   }
-  UnregisterRequest leaving() const { return {.git_dir = path("r/.git"), .run = "r1", .agent = "a"}; }
+  UnregisterRequest leaving() const {
+    return {.git_dir = path("r/.git"), .run = "r1", .agent = "a", .stub = "/nowhere/stub"};
+  }
 };
 
 TEST_F(Registration, HoldsTheBranchAgainstCheckoutPruneAndGc) {
@@ -204,13 +206,39 @@ TEST_F(Registration, AnEntryThatIsNotOursStays) {
   EXPECT_TRUE(exists("r/.git/worktrees/bulkhead-r1-a/gitdir"));
 }
 
+TEST_F(Registration, AnotherSupervisorsRunOfTheSameNameIsLeftAlone) {
+  ASSERT_TRUE(enter());
+  const std::string before = sh("r", "git worktree list; git for-each-ref; cat .git/worktrees/*/*");
+  EXPECT_EQ(error_of(work(RegisterRequest{
+                .git_dir = path("r/.git"), .run = "r1", .agent = "a", .base = base, .stub = "/else/where"})),
+            "make branch bulkhead/r1/a: another supervisor has a run of that name in this repository"
+            " [choose another name with --name]");
+  auto request = leaving();
+  request.stub = "/else/where";
+  request.branch = RefFate::remove;
+  request.pin = RefFate::remove;
+  EXPECT_EQ(*work(request), UnregisterFacts{});
+  EXPECT_EQ(sh("r", "git worktree list; git for-each-ref; cat .git/worktrees/*/*"), before);
+}
+
+TEST_F(Registration, ABranchWithoutAPinIsNotOursToRemove) {
+  sh("r", "git branch " + branch);
+  auto request = leaving();
+  request.branch = RefFate::remove;
+  request.pin = RefFate::remove;
+  request.only_if = base;
+  EXPECT_EQ(*work(request), UnregisterFacts{.branch = base});
+  EXPECT_EQ(sh("r", "git rev-parse " + branch), base);
+}
+
 TEST_F(Registration, WorksInABareRepositoryAndBesideOtherWorktrees) {
   sh(".", "git clone -q --bare r b.git; cd b.git; git worktree add -q ../w main");
   const RegisterRequest request{
       .git_dir = path("b.git"), .run = "r1", .agent = "a", .base = base, .stub = "/nowhere/stub"};
   ASSERT_TRUE(work(request));
   EXPECT_THAT(sh("b.git", "git worktree list"), HasSubstr("/nowhere/stub"));
-  const auto left = work(UnregisterRequest{.git_dir = path("b.git"), .run = "r1", .agent = "a"});
+  const auto left =
+      work(UnregisterRequest{.git_dir = path("b.git"), .run = "r1", .agent = "a", .stub = "/nowhere/stub"});
   ASSERT_TRUE(left) << error_of(left);
   EXPECT_TRUE(exists("b.git/worktrees/w"));
 }

@@ -71,7 +71,8 @@ class Serve : public AgentTest {
             .agent = agent,
             .branch = RefFate::remove,
             .pin = RefFate::remove,
-            .only_if = base};
+            .only_if = base,
+            .stub = "/nowhere/" + agent};
   }
 
  private:

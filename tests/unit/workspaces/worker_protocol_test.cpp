@@ -47,8 +47,13 @@ TEST(WorkerProtocol, EveryRequestSurvivesTheWay) {
   expect_round_trip(InspectRequest{.repository = "/r", .base = "--upload-pack=x", .target = "t", .config_home = "/h"});
   expect_round_trip(PackRequest{.git_dir = "/g", .tip = a, .exclude = {b, a}, .pack = "/out/p", .shallow = "/out/s"});
   expect_round_trip(RegisterRequest{.git_dir = "/g", .run = "r", .agent = "x", .base = a, .stub = "/s"});
-  expect_round_trip(UnregisterRequest{
-      .git_dir = "/g", .run = "r", .agent = "x", .branch = RefFate::remove, .pin = RefFate::keep, .only_if = a});
+  expect_round_trip(UnregisterRequest{.git_dir = "/g",
+                                      .run = "r",
+                                      .agent = "x",
+                                      .branch = RefFate::remove,
+                                      .pin = RefFate::keep,
+                                      .only_if = a,
+                                      .stub = "/s"});
   expect_round_trip(
       IngestRequest{.git_dir = "/g", .run = "r", .agent = "x", .base = a, .tip = b, .old = a, .pack = "fd:0"});
   expect_round_trip(MergePrepareRequest{

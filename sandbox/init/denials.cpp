@@ -1,0 +1,89 @@
+#include "sandbox/init/denials.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+namespace bulkhead {
+namespace {
+
+// /proc/PID/comm. The caller waits for our answer, so the pid is still its own, unless it was killed: then who it was
+// does not matter.
+void read_name(unsigned pid, char (&name)[16]) {
+  char path[32] = "/proc/";
+  char digits[12];
+  int n = 0;
+  do {
+    digits[n++] = static_cast<char>('0' + pid % 10);
+    pid /= 10;
+  } while (pid != 0);
+  std::size_t at = 6;
+  while (n > 0) path[at++] = digits[--n];
+  memcpy(path + at, "/comm", 6);
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  const ssize_t got = read(fd, name, sizeof name);
+  close(fd);
+  for (ssize_t i = 0; i < got; ++i)
+    if (name[i] == '\n') name[i] = '\0';
+}
+
+}  // namespace
+
+void Denials::answer() {
+  for (int round = 0; round < 64; ++round) {
+    pollfd waiting{listener_, POLLIN, 0};
+    if (poll(&waiting, 1, 0) <= 0) return;
+    if ((waiting.revents & POLLIN) == 0) {  // nobody is left under the filter but us, who do not ask
+      close(listener_);
+      listener_ = -1;
+      return;
+    }
+    seccomp_notif call;
+    memset(&call, 0, sizeof call);
+    if (ioctl(listener_, SECCOMP_IOCTL_NOTIF_RECV, &call) != 0) {
+      if (errno == EINTR || errno == ENOENT) continue;  // killed meanwhile
+      return;
+    }
+    note(call.data.nr, reinterpret_cast<const unsigned long long*>(call.data.args), call.pid);
+    seccomp_notif_resp answer;
+    memset(&answer, 0, sizeof answer);
+    answer.id = call.id;
+    answer.error = -EPERM;
+    // ENOENT: killed meanwhile, and nobody waits for the answer.
+    while (ioctl(listener_, SECCOMP_IOCTL_NOTIF_SEND, &answer) != 0 && errno == EINTR) continue;
+  }
+}
+
+void Denials::note(int number, const unsigned long long* arguments, unsigned pid) {
+  for (std::size_t slot = 0; slot < count_; ++slot) {
+    InitDenial& known = denials_[slot];
+    if (known.number != number) continue;
+    ++known.times;
+    if ((known.times & (known.times - 1)) == 0) write_slot(slot);
+    return;
+  }
+  if (count_ == kMostInitDenials) return;
+  InitDenial& fresh = denials_[count_];
+  fresh.number = number;
+  fresh.times = 1;
+  for (int i = 0; i < 2; ++i) fresh.arguments[i] = arguments[i];
+  read_name(pid, fresh.who);
+  write_slot(count_++);
+}
+
+// A denial that cannot be noted is answered all the same.
+void Denials::write_slot(std::size_t slot) const {
+  const auto at = static_cast<off_t>(kInitDenialsOffset + slot * sizeof(InitDenial));
+  if (pwrite(record_, &denials_[slot], sizeof(InitDenial), at) < 0) return;
+}
+
+void Denials::finish() {
+  for (std::size_t slot = 0; slot < count_; ++slot) write_slot(slot);
+}
+
+}  // namespace bulkhead

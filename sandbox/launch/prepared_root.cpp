@@ -1,0 +1,177 @@
+#include "sandbox/launch/prepared_root.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "sandbox/sys/files.h"
+
+namespace bulkhead {
+namespace {
+
+SetupFailure failure(Step step, Error error) { return {std::string(name(step)), std::move(error)}; }
+
+// The operations that make the root of `plan`. What a mount point must be depends on what will stand there, which is
+// looked up here: a file for a file; a link for a link, which is made instead; nothing for what is absent.
+std::expected<std::vector<Operation>, SetupFailure> root_operations(const LaunchPlan& plan, std::size_t& count) {
+  std::map<std::string, const Operation*> own_binds;
+  std::size_t pivot = plan.operations.size();
+  for (std::size_t i = 0; i < plan.operations.size(); ++i) {
+    const Operation& op = plan.operations[i];
+    if (op.step == Step::pivot) pivot = i;
+    if (op.step == Step::bind && i > pivot) own_binds[op.target] = &op;
+  }
+  if (pivot == plan.operations.size())
+    return std::unexpected(failure(Step::pivot, Error{.operation = "plan", .detail = "has no pivot"}));
+  count = pivot + 1;
+  std::vector<Operation> operations;
+  for (std::size_t i = 0; i <= pivot; ++i) {
+    Operation op = plan.operations[i];
+    if (op.step < Step::root_tmpfs) continue;
+    if (op.step == Step::mount_point && own_binds.contains(op.target)) {
+      const Operation& bind = *own_binds[op.target];
+      struct stat st{};
+      if (::lstat(bind.text.c_str(), &st) != 0) {
+        if ((bind.flags & kOptional) && (errno == ENOENT || errno == ENOTDIR)) continue;
+        return std::unexpected(failure(bind.step, Error{.operation = std::string(name(bind.step)),
+                                                        .object = bind.target,
+                                                        .code = errno,
+                                                        .detail = "from " + bind.text}));
+      }
+      if (S_ISLNK(st.st_mode)) {
+        char link[4096];
+        const ssize_t n = ::readlink(bind.text.c_str(), link, sizeof link);
+        if (n < 0) return std::unexpected(failure(bind.step, Error{.operation = "read link", .object = bind.text}));
+        op.step = Step::symlink;
+        op.text.assign(link, static_cast<std::size_t>(n));
+      } else if (!S_ISDIR(st.st_mode)) {
+        op.flags |= kFile;
+      }
+    }
+    operations.push_back(std::move(op));
+  }
+  return operations;
+}
+
+// Equal keys mean equal roots: all that the operations do, without who asked for them.
+std::string key_of(const std::vector<Operation>& operations) {
+  std::string key;
+  const auto number = [&](std::uint64_t value) { key.append(reinterpret_cast<const char*>(&value), sizeof value); };
+  const auto text = [&](const std::string& value) {
+    number(value.size());
+    key += value;
+  };
+  for (const Operation& op : operations) {
+    number(static_cast<std::uint64_t>(op.step));
+    text(op.target);
+    text(op.text);
+    number(op.number);
+    number(op.inodes);
+    number(std::uint64_t{op.flags} << 32 | op.mode);
+  }
+  return key;
+}
+
+// For the length of a block: modes of the tree are meant as they stand.
+class OpenUmask {
+ public:
+  OpenUmask() : saved_(::umask(022)) {}
+  ~OpenUmask() { ::umask(saved_); }
+  OpenUmask(const OpenUmask&) = delete;
+  OpenUmask& operator=(const OpenUmask&) = delete;
+
+ private:
+  mode_t saved_;
+};
+
+}  // namespace
+
+Result<PreparedRoots> PreparedRoots::open() {
+  PreparedRoots roots;
+  BULKHEAD_ASSIGN(roots.home_, open_file("/proc/self/ns/mnt", O_RDONLY));
+  return roots;
+}
+
+std::vector<PreparedRoots::Source> PreparedRoots::look_at_sources(const std::vector<Operation>& operations) {
+  std::vector<Source> sources;
+  for (const Operation& op : operations) {
+    if (op.step != Step::bind && op.step != Step::root_bind) continue;
+    struct stat st{};
+    if (::lstat(op.text.c_str(), &st) != 0) st = {};
+    sources.push_back({op.text, st.st_dev, st.st_ino});
+  }
+  return sources;
+}
+
+std::expected<PreparedRoots::Root, SetupFailure> PreparedRoots::root_for(const LaunchPlan& plan) {
+  Root root;
+  auto operations = root_operations(plan, root.operations);
+  if (!operations) return std::unexpected(std::move(operations.error()));
+  const std::string key = key_of(*operations);
+  auto found = roots_.find(key);
+  if (found != roots_.end() && found->second.sources != look_at_sources(*operations)) {
+    roots_.erase(found);
+    found = roots_.end();
+  }
+  if (found == roots_.end()) {
+    if (roots_.size() >= kMost)
+      roots_.erase(std::min_element(roots_.begin(), roots_.end(),
+                                    [](const auto& a, const auto& b) { return a.second.used < b.second.used; }));
+    auto made = make(*operations);
+    if (!made) return std::unexpected(std::move(made.error()));
+    found = roots_.emplace(key, std::move(*made)).first;
+  }
+  found->second.used = Clock::now();
+  root.mount_namespace = found->second.mount_namespace.get();
+  return root;
+}
+
+std::expected<PreparedRoots::Entry, SetupFailure> PreparedRoots::make(const std::vector<Operation>& operations) const {
+  Entry entry;
+  entry.sources = look_at_sources(operations);
+  ChildOperations children;
+  for (const Operation& op : operations) children.add(op);
+  const OpenUmask modes;
+  if (::unshare(CLONE_NEWNS) != 0)
+    return std::unexpected(failure(Step::new_namespaces, Error{.operation = "unshare mounts", .code = errno}));
+  auto mount_namespace = open_file("/proc/self/ns/mnt", O_RDONLY);
+  std::optional<SetupFailure> failed;
+  if (!mount_namespace) failed = failure(Step::new_namespaces, mount_namespace.error());
+  Tree tree;
+  for (std::size_t i = 0; i < children.all().size() && !failed; ++i)
+    if (perform_on_tree(tree, children.all()[i]) != 0) failed = children.explain(i, errno);
+  for (const int fd : {tree.root, tree.null})
+    if (fd >= 0) ::close(fd);
+  leave();
+  if (failed) return std::unexpected(std::move(*failed));
+  entry.mount_namespace = std::move(*mount_namespace);
+  return entry;
+}
+
+Result<> PreparedRoots::enter(const Root& root) const {
+  if (::setns(root.mount_namespace, CLONE_NEWNS) != 0) return errno_error("enter prepared root");
+  return {};
+}
+
+void PreparedRoots::leave() const {
+  if (::setns(home_.get(), CLONE_NEWNS) == 0) return;
+  // Elsewhere than at home no path means what it says: there is no going on.
+  std::perror("bulkhead-launcher: return to its own mount namespace");
+  std::abort();
+}
+
+std::optional<Clock::time_point> PreparedRoots::drop_unused(Clock::time_point now) {
+  std::optional<Clock::time_point> next;
+  std::erase_if(roots_, [&](const auto& root) { return now - root.second.used >= kKeepUnused; });
+  for (const auto& [key, entry] : roots_) {
+    const auto due = entry.used + kKeepUnused;
+    next = next ? std::min(*next, due) : due;
+  }
+  return next;
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,117 @@
+#include <linux/seccomp.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <set>
+#include <string_view>
+
+#include "sandbox/spec/seccomp_profile.h"
+
+namespace bulkhead {
+namespace {
+
+// What is called under the filter by the child before it executes init, by init, and by a static program's start. One
+// of these told to the listener would wait for itself.
+constexpr std::array<std::string_view, 52> kNeeded{"arch_prctl",
+                                                   "brk",
+                                                   "clock_gettime",
+                                                   "clone",
+                                                   "clone3",
+                                                   "close",
+                                                   "dup2",
+                                                   "dup3",
+                                                   "execve",
+                                                   "execveat",
+                                                   "exit",
+                                                   "exit_group",
+                                                   "fcntl",
+                                                   "fork",
+                                                   "futex",
+                                                   "getpid",
+                                                   "getrandom",
+                                                   "gettid",
+                                                   "ioctl",
+                                                   "kill",
+                                                   "mmap",
+                                                   "mprotect",
+                                                   "munmap",
+                                                   "newfstatat",
+                                                   "open",
+                                                   "openat",
+                                                   "pipe2",
+                                                   "poll",
+                                                   "ppoll",
+                                                   "prctl",
+                                                   "prlimit64",
+                                                   "pwrite64",
+                                                   "read",
+                                                   "readlink",
+                                                   "readlinkat",
+                                                   "rseq",
+                                                   "rt_sigaction",
+                                                   "rt_sigprocmask",
+                                                   "rt_sigreturn",
+                                                   "sched_yield",
+                                                   "seccomp",
+                                                   "set_robust_list",
+                                                   "set_tid_address",
+                                                   "setsid",
+                                                   "signalfd4",
+                                                   "tgkill",
+                                                   "uname",
+                                                   "vfork",
+                                                   "wait4",
+                                                   "waitid",
+                                                   "write",
+                                                   "writev"};
+
+bool needed(std::string_view name) { return std::ranges::find(kNeeded, name) != kNeeded.end(); }
+
+bool refuses(std::string_view action, int errno_return) {
+  return action == "SCMP_ACT_ERRNO" && (errno_return < 0 || errno_return == EPERM);
+}
+
+}  // namespace
+
+SeccompProfile observed(SeccompProfile profile) {
+  std::set<std::string> ruled;
+  std::vector<SeccompRule> rules;
+  for (SeccompRule& rule : profile.rules) {
+    ruled.insert(rule.names.begin(), rule.names.end());
+    if (!refuses(rule.action, rule.errno_return)) {
+      rules.push_back(std::move(rule));
+      continue;
+    }
+    // A refused clone has flags that nobody of ours passes: conditions tell them apart.
+    SeccompRule kept = rule, told = rule;
+    const auto keeps = [&](const std::string& name) {
+      return needed(name) && !(name == "clone" && !rule.conditions.empty());
+    };
+    std::erase_if(kept.names, [&](const std::string& name) { return !keeps(name); });
+    std::erase_if(told.names, keeps);
+    told.action = "SCMP_ACT_NOTIFY";
+    told.errno_return = -1;
+    for (SeccompRule* part : {&kept, &told})
+      if (!part->names.empty()) rules.push_back(std::move(*part));
+  }
+  if (refuses(profile.default_action, profile.default_errno)) {
+    SeccompRule kept{.names = {}, .action = "SCMP_ACT_ERRNO", .errno_return = EPERM, .conditions = {}};
+    for (const std::string_view name : kNeeded)
+      if (!ruled.contains(std::string(name))) kept.names.emplace_back(name);
+    rules.push_back(std::move(kept));
+    profile.default_action = "SCMP_ACT_NOTIFY";
+    profile.default_errno = -1;
+  }
+  profile.rules = std::move(rules);
+  return profile;
+}
+
+std::vector<sock_filter> unobserved(std::vector<sock_filter> program) {
+  for (sock_filter& instruction : program)
+    if (instruction.code == (BPF_RET | BPF_K) && instruction.k == SECCOMP_RET_USER_NOTIF)
+      instruction.k = SECCOMP_RET_ERRNO | EPERM;
+  return program;
+}
+
+}  // namespace bulkhead

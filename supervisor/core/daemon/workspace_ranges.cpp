@@ -1,0 +1,27 @@
+#include "supervisor/core/daemon/workspace_ranges.h"
+
+#include <sys/stat.h>
+
+#include "sandbox/launch/user_namespace.h"
+#include "sandbox/sys/files.h"
+
+namespace bulkhead {
+
+std::optional<std::uint32_t> range_of_directory(const std::string& directory) {
+  struct stat st{};
+  if (::lstat((directory + "/upper").c_str(), &st) != 0) return std::nullopt;
+  if (st.st_uid < kRangeFirst || (st.st_uid - kRangeFirst) / kRangeSize >= kRangeCount) return std::nullopt;
+  return st.st_uid - (st.st_uid - kRangeFirst) % kRangeSize;
+}
+
+std::set<std::uint32_t> ranges_on_disk(const AgentPaths& agent) {
+  std::set<std::uint32_t> ranges;
+  for (const std::string& parent : {agent.directory(), agent.checkpoints()}) {
+    const std::string below = parent + "/";
+    for (const auto& name : list_directory(parent).value_or(std::vector<std::string>{}))
+      if (const auto range = range_of_directory(below + name)) ranges.insert(*range);
+  }
+  return ranges;
+}
+
+}  // namespace bulkhead
