@@ -47,8 +47,8 @@ Git checkout_git(const std::string& directory) {
       .config("core.checkStat", "minimal")
       .config("core.trustctime", "false")
       .config("core.commitGraph", "false")
-      .config("core.fsync", "none")      // a workspace is made again; a base is synced as a whole
-      .config("checkout.workers", "0");  // one for each CPU
+      .config("core.fsync", "none")  // a workspace is made again; a base is synced as a whole
+      .config("checkout.workers", bounded_threads());
 }
 
 std::string lenient_strict_option() {

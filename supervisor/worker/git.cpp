@@ -1,6 +1,7 @@
 #include "supervisor/worker/git.h"
 
 #include <algorithm>
+#include <thread>
 
 #include "sandbox/base/text.h"
 
@@ -33,7 +34,7 @@ Git::Git() {
       "maintenance.auto=false",        "submodule.recurse=false",
       "diff.ignoreSubmodules=none",    "advice.detachedHead=false",
       "commit.gpgSign=false",          "color.ui=false",
-      "core.quotePath=false",
+      "core.quotePath=false",          "pack.threads=" + bounded_threads(),
   };
 }
 
@@ -98,6 +99,8 @@ Result<std::string> Git::line(std::string operation, std::string object, std::ve
   if (finished.output.ends_with('\n')) finished.output.pop_back();
   return std::move(finished.output);
 }
+
+std::string bounded_threads() { return std::to_string(std::clamp(std::thread::hardware_concurrency(), 1U, 16U)); }
 
 std::string git_said(const Finished& finished) {
   std::string said;

@@ -53,6 +53,9 @@ class Git {
   std::string directory_;
 };
 
+// One for each CPU, but no more than fit below the sandbox's limit of processes. git itself knows no bound.
+std::string bounded_threads();
+
 // What git said, on one line, without its "fatal: " and "error: ".
 std::string git_said(const Finished& finished);
 

@@ -247,10 +247,7 @@ Result<LaunchPlan> plan_command(RunContext& run, const Task& task, const Command
   return compile_plan(spec, what, place, run.site.host);
 }
 
-}  // namespace
-
-Result<LiveSandbox> launch_command(RunContext& run, const Task& task, const CommandRun& command) {
-  BULKHEAD_ASSIGN(LaunchPlan plan, plan_command(run, task, command));
+Result<LiveSandbox> launch_planned(RunContext& run, const CommandRun& command, LaunchPlan plan) {
   BULKHEAD_ASSIGN(const Fd out, open_file(command.stdout_file, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600));
   BULKHEAD_ASSIGN(const Fd err, open_file(command.stderr_file, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600));
   const LaunchRequest request{.id = command.id,
@@ -261,6 +258,13 @@ Result<LiveSandbox> launch_command(RunContext& run, const Task& task, const Comm
                               .capture_output = true,
                               .extra_fds = {}};
   return run.site.launcher.call([&](LauncherClient& c) { return c.launch(request); });
+}
+
+}  // namespace
+
+Result<LiveSandbox> launch_command(RunContext& run, const Task& task, const CommandRun& command) {
+  BULKHEAD_ASSIGN(LaunchPlan plan, plan_command(run, task, command));
+  return launch_planned(run, command, std::move(plan));
 }
 
 namespace {
@@ -368,7 +372,7 @@ asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action) {
   command.id = attempt_id(run, action.agent, action.attempt);
   command.argv = task.command.argv();
   const auto plan = plan_command(run, task, command);
-  auto live = plan ? launch_command(run, task, command) : std::unexpected(plan.error());
+  auto live = plan ? launch_planned(run, command, *plan) : std::unexpected(plan.error());
   if (!live) {
     run.note(action.agent, action.attempt, not_started(live.error()));
     co_return;

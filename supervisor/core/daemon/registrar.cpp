@@ -138,7 +138,8 @@ asio::awaitable<void> Registrar::stop() {
 
 void Registrar::launcher_restarted() {
   hang_up();
-  ending_.clear();
+  // Ended by the next launcher, which keeps what is known of it until it is told otherwise.
+  for (const std::string& id : std::exchange(ending_, {})) launcher_.acknowledge(id);
   ask_again({.operation = "bulkhead-worker serve", .object = "", .detail = "the launcher died"});
 }
 

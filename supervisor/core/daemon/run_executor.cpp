@@ -52,6 +52,8 @@ void RunExecutor::wake() { timer_.cancel(); }
 void RunExecutor::follow(std::weak_ptr<ControlConnection> connection) { followers_.push_back(std::move(connection)); }
 
 Result<> RunExecutor::begin(std::vector<Event> plan) {
+  // It comes up while the plan is written to disk. Where it does not, whoever needs it first says so.
+  (void)context_.registrar->start();
   BULKHEAD_ASSIGN(const auto appended, context_.site.journal.append(std::move(plan), Durability::power));
   for (const Event& event : appended) {
     context_.state = apply(std::move(context_.state), event);

@@ -174,9 +174,9 @@ struct UnregisterFacts {
 
 // Takes the worktree entry away and keeps or removes the branch and the pin. Idempotent. Identity: owner. Mounts:
 // git_dir read-write. With `only_if` the branch is removed only while it stands there (an agent that committed nothing
-// leaves no branch: only_if = base); elsewhere it is kept, and so is a branch without our pin, which is somebody else's.
-// A worktree entry that is not Bulkhead's is refused; where it is another supervisor's, whose run has the same name,
-// nothing is done.
+// leaves no branch: only_if = base); elsewhere it is kept, and so is a branch without our pin, which is somebody
+// else's. A worktree entry that is not Bulkhead's is refused; where it is another supervisor's, whose run has the same
+// name, nothing is done.
 struct UnregisterRequest {
   using Facts = UnregisterFacts;
   static constexpr std::string_view subcommand = "unregister";

@@ -41,6 +41,18 @@ TEST_F(Base, HoldsOnlyWhatIsReachable) {
   EXPECT_EQ(std::to_string(made->objects), sh("b2", "git rev-list --objects HEAD | wc -l"));
 }
 
+TEST_F(Base, DeltasAreCopiedAndNotSearchedFor) {
+  sh("r", "seq 1 20000 > big; git add big; git commit -qm big; echo more >> big; git commit -qam more");
+  const ObjectId tip = sh("r", "git rev-parse HEAD");
+  const auto loose = work(PackRequest{.git_dir = path("r/.git"), .tip = tip, .pack = path("loose.pack")});
+  ASSERT_TRUE(loose) << error_of(loose);
+  sh("r", "git gc -q");
+  const auto packed = work(PackRequest{.git_dir = path("r/.git"), .tip = tip, .pack = path("packed.pack")});
+  ASSERT_TRUE(packed) << error_of(packed);
+  EXPECT_EQ(loose->objects, packed->objects);
+  EXPECT_GT(loose->bytes, packed->bytes * 3 / 2);
+}
+
 TEST_F(Base, RefusesWhatIsNotABase) {
   sh(".", "mkdir t; touch t/x e; mkdir e1 e2 e3");
   const auto make = [&](const std::string& pack, const std::string& tree, const ObjectId& id) {
