@@ -29,8 +29,11 @@ Outcome processes_without_end(Arguments a) {
   for (size_t i = 0; i < number(a, 0); ++i) {
     const pid_t pid = fork();
     if (pid < 0) return blocked(error_name(errno) + " from fork");
-    if (pid == 0)
+    if (pid == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
+      close(answer_descriptor());
       for (;;) pause();
+    }
   }
   return succeeded("forked " + a[0] + " processes");
 }
@@ -135,14 +138,19 @@ Outcome tcp_buffers(Arguments a) {
   return buffers(a, "tcp connection", [](int(&ends)[2]) { return loop(ends, SOCK_STREAM); });
 }
 
-// Datagrams that nobody takes are dropped without a word when the receiver is full: counted by what it holds.
+// Datagrams that nobody takes are dropped without a word when there is no room: what counts is what a receiver holds.
 Outcome udp_buffers(Arguments a) {
   static char block[1 << 15];
-  for (size_t stuffed = 0; stuffed < mebibytes(a); stuffed += 128 << 10) {
+  for (size_t stuffed = 0; stuffed < mebibytes(a);) {
     int ends[2];
     if (!loop(ends, SOCK_DGRAM)) return answered(-1, "udp socket");
-    for (int i = 0; i < 8; ++i)
+    for (int i = 0; i < 16; ++i)
       if (send(ends[1], block, sizeof block, MSG_DONTWAIT) < 0) break;
+    unsigned numbers[16]{};
+    socklen_t size = sizeof numbers;
+    if (getsockopt(ends[0], SOL_SOCKET, SO_MEMINFO, numbers, &size) != 0) return not_tried("getsockopt(SO_MEMINFO)");
+    stuffed += numbers[0];
+    if (numbers[0] == 0) return blocked("datagrams are dropped");
   }
   return held(a);
 }
@@ -187,7 +195,6 @@ Outcome stop_itself(Arguments) {
 
 Outcome ignore_signals(Arguments) {
   for (int number = 1; number < NSIG; ++number) signal(number, SIG_IGN);
-  kill(getppid(), SIGSTOP);
   printf("ready\n");
   fflush(stdout);
   for (;;) pause();

@@ -54,8 +54,8 @@ Outcome touch_device(Arguments) {
 
 Outcome chmod_device(Arguments) { return answered(chmod("/dev/null", 0666), "chmod of /dev/null"); }
 
-Outcome make_device(Arguments) {
-  return answered(mknod("/tmp/device", S_IFCHR | 0666, makedev(1, 3)), "mknod of a device");
+Outcome make_device(Arguments a) {
+  return answered(mknod(a[0].c_str(), S_IFCHR | 0666, makedev(1, 3)), "mknod of a device");
 }
 
 // From every descriptor, and from where we stand, upwards: is the directory with this marker there?
@@ -100,6 +100,7 @@ Outcome set_user_id(Arguments a) {
   const pid_t pid = fork();
   if (pid < 0) return not_tried("fork");
   if (pid == 0) {
+    dup2(open("/dev/null", O_WRONLY), 1);  // the status is its answer
     execl(a[0].c_str(), "attack", "changed_identity", nullptr);
     _exit(100);
   }

@@ -89,16 +89,25 @@ Outcome pivot(Arguments) {
   return answered(syscall(SYS_pivot_root, "/usr/bin", "/usr/bin"), "pivot_root", {EINVAL, EBUSY});
 }
 
-// With a mount namespace of one's own the covers of /proc could be taken away, were they not locked.
-Outcome uncover(Arguments) {
+// With a mount namespace of one's own the covers of /proc could be taken away, were they not locked. Given a directory,
+// a cover that we put there ourselves.
+Outcome uncover(Arguments a) {
   if (unshare(CLONE_NEWNS) != 0) return answered(-1, "unshare(CLONE_NEWNS)");
-  return answered(umount2("/proc/keys", MNT_DETACH), "umount2 of /proc/keys");
+  const char* target = a.empty() ? "/proc/keys" : a[0].c_str();
+  if (!a.empty() && (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+                     mount("attack", target, "tmpfs", 0, "size=64k") != 0))
+    return not_tried("mount");
+  return answered(umount2(target, MNT_DETACH), "umount2 of a cover");
 }
 
 // The same for what is read-only.
-Outcome remount(Arguments) {
+Outcome remount(Arguments a) {
   if (unshare(CLONE_NEWNS) != 0) return answered(-1, "unshare(CLONE_NEWNS)");
-  return answered(mount(nullptr, "/usr", nullptr, MS_REMOUNT | MS_BIND, nullptr), "remount of /usr as writable");
+  const char* target = a.empty() ? "/usr" : a[0].c_str();
+  if (!a.empty() && (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+                     mount("attack", target, "tmpfs", MS_RDONLY, "size=64k") != 0))
+    return not_tried("mount");
+  return answered(mount(nullptr, target, nullptr, MS_REMOUNT | MS_BIND, nullptr), "remount as writable");
 }
 
 constexpr Attack kAttacks[]{

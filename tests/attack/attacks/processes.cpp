@@ -110,10 +110,15 @@ Outcome starve_init(Arguments) {
   return succeeded("pid 1 can write no file");
 }
 
-Outcome kill_init(Arguments) {
-  for (const int signal : {SIGKILL, SIGSTOP, SIGSEGV, SIGILL, SIGABRT})
-    if (kill(1, signal) != 0) return answered(-1, "kill of pid 1");
-  return kill(1, 0) == 0 ? blocked("pid 1 lives on") : succeeded("pid 1 is gone");
+Outcome kill_init(Arguments a) {
+  const pid_t pid = target_of(a);
+  for (const int signal : {SIGTERM, SIGSTOP, SIGSEGV, SIGILL, SIGABRT, SIGKILL})
+    if (signal != SIGTERM || pid != 1)  // which pid 1 passes on to us
+      if (kill(pid, signal) != 0) return answered(-1, "kill");
+  if (a[0] != "child") return kill(pid, 0) == 0 ? blocked("pid 1 lives on") : succeeded("pid 1 is gone");
+  int status = 0;
+  waitpid(pid, &status, 0);
+  return WIFSIGNALED(status) ? succeeded("it is gone") : blocked("it lives on");
 }
 
 Outcome add_key(Arguments) {
