@@ -1,6 +1,6 @@
 """Tries every attack of attacks.json, with its defence and without it.
 
-usage: run.py [--results FILE] [--prefix NAME] [--table FILE] [--bin DIR] [--attack PROGRAM] [NAME...]
+usage: run.py [--results FILE] [--prefix NAME] [--table FILE] [--quiet] [--bin DIR] [--attack PROGRAM] [NAME...]
 
 With the defence an attack must be blocked, by the answer that is expected; without it, it must be seen to succeed. Ends with
 status 1 on any surprise. --table writes what came of it as Markdown; NAMEs choose some of the attacks.
@@ -121,6 +121,7 @@ def main():
     parser.add_argument("--table")
     parser.add_argument("--bin", default=os.path.join(ROOT, "build/bin"))
     parser.add_argument("--attack", default=os.path.join(ROOT, "build/attack/attack"))
+    parser.add_argument("--quiet", action="store_true", help="print surprises only")
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
     with open(os.path.join(HERE, "attacks.json"), encoding="utf-8") as file:
@@ -128,8 +129,10 @@ def main():
     begun = time.monotonic()
     stage = Stage(ROOT, options.bin, options.attack)
     try:
-        outcome = judge(stage, document, options.names)
+        outcome = judge(stage, document, options)
     finally:
+        if hasattr(stage, "repositories"):
+            stage.repositories.clean()
         stage.close()
     failed = [name for name, (verdict, _) in outcome.items() if verdict == "failed"]
     if options.results:
@@ -144,9 +147,9 @@ def main():
     return 1 if failed or not outcome else 0
 
 
-def judge(stage, document, names):
+def judge(stage, document, options):
     """name -> (passed|failed|skipped, reason)."""
-    cases = [case for _, case in cases_of(document) if not names or case["name"] in names]
+    cases = [case for _, case in cases_of(document) if not options.names or case["name"] in options.names]
     seen = [case["name"] for case in cases]
     assert len(seen) == len(set(seen)), "two attacks of one name"
     outcome, attempts = collections.OrderedDict((name, ("passed", "")) for name in seen), []
@@ -160,7 +163,8 @@ def judge(stage, document, names):
             attempts += attempts_of(case, abi)
     for attempt, verdict, text in perform(stage, attempts):
         problem = surprise(attempt, verdict, text)
-        print(f"{'SURPRISE ' if problem else ''}{attempt.case['name']} ({attempt.what}): {verdict}: {text}", flush=True)
+        if problem or not options.quiet:
+            print(f"{'SURPRISE ' if problem else ''}{attempt.case['name']} ({attempt.what}): {verdict}: {text}", flush=True)
         if problem:
             outcome[attempt.case["name"]] = ("failed", problem.replace("\t", " ").replace("\n", " "))
     return outcome

@@ -7,6 +7,7 @@ import pwd
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 
@@ -60,6 +61,7 @@ class Stage:
         os.chmod(self.path("setuid/attack"), 0o4755)
         os.chmod(self.path("setuid"), 0o750)
 
+        os.mknod(self.path("null"), stat.S_IFCHR | 0o666, os.makedev(1, 3))
         self.name = os.path.basename(self.scratch)
         self.listening = [self._listen(self.path("open/socket")), self._listen("\0" + self.name), self._listen(None)]
         os.chmod(self.path("open/socket"), 0o777)

@@ -48,11 +48,11 @@ Outcome rename_over(Arguments a) { return answered(rename(a[0].c_str(), a[1].c_s
 Outcome hard_link(Arguments a) { return answered(link(a[0].c_str(), a[1].c_str()), "link to " + a[0]); }
 
 // The time of the last change of a device node is the host's; so is its mode (set to what it is).
-Outcome touch_device(Arguments) {
-  return answered(utimensat(AT_FDCWD, "/dev/null", nullptr, 0), "utimensat of /dev/null");
+Outcome touch_device(Arguments a) {
+  return answered(utimensat(AT_FDCWD, a[0].c_str(), nullptr, 0), "utimensat of " + a[0]);
 }
 
-Outcome chmod_device(Arguments) { return answered(chmod("/dev/null", 0666), "chmod of /dev/null"); }
+Outcome chmod_device(Arguments a) { return answered(chmod(a[0].c_str(), 0666), "chmod of " + a[0]); }
 
 Outcome make_device(Arguments a) {
   return answered(mknod(a[0].c_str(), S_IFCHR | 0666, makedev(1, 3)), "mknod of a device");
