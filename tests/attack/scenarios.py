@@ -42,11 +42,11 @@ def begun(stage, attempt, words, **options):
             raise RuntimeError(f"the attack did not begin: {line}{process.stdout.read()}")
         yield process
     finally:
-        if process.poll() is None:
-            for _ in range(2):  # the first goes to the command, the second ends the sandbox
-                process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(TIMEOUT)
+        # The first signal goes to the command, a further one ends the sandbox; two at once may be taken for one.
+        for _ in range(10 * TIMEOUT):
+            if ends_within(process, 0.1):
+                break
+            process.send_signal(signal.SIGTERM)
         if process.poll() is None:
             process.kill()
             process.wait()
