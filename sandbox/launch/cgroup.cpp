@@ -142,7 +142,12 @@ Result<> Cgroup::limit(const std::string& what, std::uint64_t number) {
   const bool v1 = layout_.mode == CgroupMode::hybrid;
   const std::string text = std::to_string(number);
   if (what == "memory") {
-    if (v1) return write_kernel_file(directory("memory") + "/memory.limit_in_bytes", text);
+    if (v1) {
+      // What lies in sockets of the internet families is no part of the memory there: it has a limit of its own.
+      const std::string sockets = directory("memory") + "/memory.kmem.tcp.limit_in_bytes";
+      if (exists(sockets)) BULKHEAD_TRY(write_kernel_file(sockets, text));
+      return write_kernel_file(directory("memory") + "/memory.limit_in_bytes", text);
+    }
     BULKHEAD_TRY(write_kernel_file(directory("") + "/memory.max", text));
     return write_kernel_file(directory("") + "/memory.oom.group", "1");  // on the leaf: the whole agent or nothing
   }

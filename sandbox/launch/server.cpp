@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -48,11 +49,14 @@ json reply(const Result<T>& result) {
   }
 }
 
-// A copy of bulkhead-init that nobody can write to: /proc/self/exe of pid 1 leads here (CVE-2019-5736).
+// A copy of bulkhead-init that nobody can write to: /proc/self/exe of pid 1 leads here (CVE-2019-5736). Nor can a
+// sandbox read it, for which the kernel makes whoever executes it undumpable from the first instruction on.
 Result<Fd> seal_init(const std::string& path) {
   BULKHEAD_ASSIGN(const Fd file, open_file(path, O_RDONLY));
   BULKHEAD_ASSIGN(const std::string content, read_fd(file.get()));
-  return make_memfd("bulkhead-init", content);
+  BULKHEAD_ASSIGN(Fd sealed, make_memfd("bulkhead-init", content));
+  if (::fchmod(sealed.get(), 0111) != 0) return errno_error("change mode", "bulkhead-init");
+  return sealed;
 }
 
 std::string file_name(std::string id) {

@@ -76,6 +76,7 @@ enum class Loosening {
   unlimited_pids,
   no_seccomp,
   no_landlock,        // mounts alone decide what can be written
+  unmasked_proc,      // all of /proc as the kernel shows it, its settings writable to whom they are
   terminal_injection  // TIOCSTI and TIOCLINUX
 };
 Result<Loosening> parse_loosening(std::string_view word);  // "host-identity", ...

@@ -467,7 +467,8 @@ TEST(Allow, RefusesAHostUserWithPrivilege) {
 
 TEST(Loosening, HasAWordEach) {
   for (const char* word : {"host-identity", "inside-root", "capabilities", "host-network", "writable-host",
-                           "unlimited-memory", "unlimited-pids", "no-seccomp", "no-landlock", "terminal-injection"}) {
+                           "unlimited-memory", "unlimited-pids", "no-seccomp", "no-landlock", "unmasked-proc",
+                           "terminal-injection"}) {
     const auto loosening = parse_loosening(word);
     ASSERT_TRUE(loosening) << word;
     EXPECT_EQ(name(*loosening), word);
