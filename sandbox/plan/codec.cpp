@@ -2,7 +2,9 @@
 #include <array>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <utility>
 
+#include "sandbox/base/cbor.h"
 #include "sandbox/base/text.h"
 #include "sandbox/base/units.h"
 #include "sandbox/host/landlock_abi.h"
@@ -61,6 +63,15 @@ std::vector<sock_filter> program_from(const nlohmann::json& json) {
   std::vector<sock_filter> program(bytes.size() / sizeof(sock_filter));
   if (!program.empty()) std::memcpy(program.data(), bytes.data(), program.size() * sizeof(sock_filter));
   return program;
+}
+
+// nlohmann converts whatever is a number: 1e300 to an unsigned one, which C++ does not define.
+template <class T>
+Result<> take(const nlohmann::json& json, T& value) {
+  if (!json.is_number_unsigned() || !std::in_range<T>(json.get<std::uint64_t>()))
+    return fail("decode plan", "number", "out of range");
+  value = json.get<T>();
+  return {};
 }
 
 std::string flags_text(std::uint32_t flags) {
@@ -200,27 +211,29 @@ std::string encode(const LaunchPlan& plan) {
 }
 
 Result<LaunchPlan> decode(std::string_view bytes) {
+  BULKHEAD_ASSIGN(const auto json, read_cbor(bytes));
   try {
-    const auto json = nlohmann::json::from_cbor(bytes.begin(), bytes.end());
     LaunchPlan plan;
     for (const auto& row : json.at("ops")) {
-      const auto step = row.at(0).get<unsigned>();
+      unsigned step = 0;
+      BULKHEAD_TRY(take(row.at(0), step));
       if (step >= kStepNames.size()) return fail("decode plan", "step", "unknown operation " + std::to_string(step));
       Operation op;
       op.step = static_cast<Step>(step);
       row.at(1).get_to(op.target);
       row.at(2).get_to(op.text);
-      row.at(3).get_to(op.number);
-      row.at(4).get_to(op.inodes);
-      row.at(5).get_to(op.flags);
-      row.at(6).get_to(op.mode);
+      BULKHEAD_TRY(take(row.at(3), op.number));
+      BULKHEAD_TRY(take(row.at(4), op.inodes));
+      BULKHEAD_TRY(take(row.at(5), op.flags));
+      BULKHEAD_TRY(take(row.at(6), op.mode));
       row.at(7).get_to(op.origin);
       plan.operations.push_back(std::move(op));
     }
     json.at("argv").get_to(plan.command.argv);
+    if (plan.command.argv.empty()) return fail("decode plan", "argv", "names no command");
     json.at("env").get_to(plan.command.environment);
     BULKHEAD_ASSIGN(plan.command.directory, SandboxPath::parse(json.at("dir").get<std::string>()));
-    json.at("out").get_to(plan.output_bytes);
+    BULKHEAD_TRY(take(json.at("out"), plan.output_bytes));
     plan.seccomp = program_from(json.at("bpf"));
     plan.terminal_guard = program_from(json.at("guard"));
     return plan;
