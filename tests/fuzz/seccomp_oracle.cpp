@@ -51,6 +51,12 @@ std::string text(const seccomp_data& call) {
 }  // namespace
 
 void compare_compilers(const SeccompProfile& profile) {
+  // libseccomp 2.5.4 merges ordered comparisons of 64 bits wrongly: with "arg >= ~0" and "arg < 3" 0xffffffff matches.
+  int ordered = 0;
+  for (const SeccompRule& rule : profile.rules)
+    for (const SeccompCondition& c : rule.conditions)
+      ordered += static_cast<int>(c.op.starts_with("SCMP_CMP_L") || c.op.starts_with("SCMP_CMP_G"));
+  if (ordered > 1) return;
   // Where rules contradict each other there is nothing to compare, and libseccomp 2.5.4 does not always come to an end.
   const auto ranges = compile_ranges(profile);
   if (!ranges) return;
