@@ -1,6 +1,6 @@
-// Asked inside a sandbox: what of the kernel is reachable from here? Prints one `key<TAB>answer` a line. Static, so that it
-// runs in any root. Changes nothing that outlives it: files of the kernel are opened for writing and closed, never written;
-// a changed hostname is put back; children are its own.
+// Asked inside a sandbox: what of the kernel is reachable from here? Prints one `key<TAB>answer` a line. Static, so
+// that it runs in any root. Changes nothing that outlives it: files of the kernel are opened for writing and closed,
+// never written; a changed hostname is put back; children are its own.
 //
 //   probe                 all questions but the two below
 //   probe memory MIB      allocates and touches so much, then says that nothing stopped it
@@ -191,8 +191,8 @@ static void identity(void) {
   say("host_root", maps_root ? "MAPPED" : "not mapped");
 }
 
-// A setuid bit that would be honoured: some file system that can be executed from does not say nosuid, and no_new_privs is
-// off. The root stands for it.
+// A setuid bit that would be honoured: some file system that can be executed from does not say nosuid, and no_new_privs
+// is off. The root stands for it.
 static void setuid_files(void) {
   struct statvfs root;
   if (statvfs("/usr", &root) != 0 && statvfs("/", &root) != 0) return say("setuid", why(errno));
