@@ -89,7 +89,4 @@ class Sandbox {
   std::uint64_t cpu_limit_us_ = 0;
 };
 
-// What init alone can tell of a sandbox whose launcher died: how the command ended, or `lost`.
-ExitRecord record_of_init(const std::string& id, int record_fd);
-
 }  // namespace bulkhead

@@ -16,7 +16,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "sandbox/base/cbor.h"
 #include "sandbox/host/host_facts.h"
+#include "sandbox/launch/init_record.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/launch/workspace_mount.h"
 #include "sandbox/sys/files.h"
@@ -298,9 +300,12 @@ void LauncherServer::serve(Client& client) {
   }
   json answer;
   try {
-    const json request = json::from_cbor((*message)->text);
-    answer = handle(request, std::move((*message)->fds));
-    answer["serial"] = request.at("serial");
+    if (const auto request = read_cbor((*message)->text)) {
+      answer = handle(*request, std::move((*message)->fds));
+      answer["serial"] = request->at("serial");
+    } else {
+      answer = to_reply(request.error());
+    }
   } catch (const json::exception& e) {
     answer = to_reply(Error{.operation = "read request", .detail = e.what()});
   }
