@@ -5,6 +5,8 @@
 // Static, without the C++ runtime's help: no allocation, no exceptions, no iostreams.
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -12,6 +14,8 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -20,10 +24,12 @@
 
 #include "sandbox/init/denials.h"
 #include "sandbox/init/init_protocol.h"
+#include "sandbox/init/learnt_paths.h"
 
 using bulkhead::Denials;
 using bulkhead::InitOutcome;
 using bulkhead::InitRecord;
+using bulkhead::LearntPaths;
 
 namespace {
 
@@ -80,7 +86,76 @@ bool open_capture(Capture& capture, int to, unsigned long long limit, int& write
   return true;
 }
 
-[[noreturn]] void run_command(char** argv, int out, int err, int report) {
+// What a learning command loads, and the listener's way to us.
+struct Learning {
+  bool on = false;
+  sock_fprog program{};
+  int ours = -1, theirs = -1;  // a socket pair
+};
+
+sock_filter learning_filter[BPF_MAXINSNS];
+LearntPaths learnt_paths;
+
+bool prepare_learning(Learning& learning) {
+  const ssize_t bytes = pread(bulkhead::kInitLearnFilterFd, learning_filter, sizeof learning_filter, 0);
+  if (bytes <= 0) return false;
+  learning.program = {.len = static_cast<unsigned short>(static_cast<std::size_t>(bytes) / sizeof(sock_filter)),
+                      .filter = learning_filter};
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return false;
+  learning.ours = ends[0];
+  learning.theirs = ends[1];
+  learning.on = true;
+  return true;
+}
+
+// In the command, just before its program: from the load on init must answer, so it is told of the listener first thing
+// and by a call that the filter does not tell of.
+bool load_learning(const Learning& learning) {
+  constexpr unsigned long kWaitKillable = 1UL << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, from Linux 5.19
+  constexpr unsigned long kListener = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+  long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kListener | kWaitKillable, &learning.program);
+  if (listener < 0 && errno == EINVAL)
+    listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kListener, &learning.program);
+  if (listener < 0) return false;
+  char byte = 0;
+  iovec one{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &one;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  const int fd = static_cast<int>(listener);
+  memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  return sendmsg(learning.theirs, &message, 0) == 1;
+}
+
+// -1: the command got no further.
+int receive_listener(const Learning& learning) {
+  char byte = 0;
+  iovec one{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &one;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  ssize_t n = 0;
+  do n = recvmsg(learning.ours, &message, MSG_CMSG_CLOEXEC);
+  while (n < 0 && errno == EINTR);
+  const cmsghdr* header = n == 1 ? CMSG_FIRSTHDR(&message) : nullptr;
+  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return -1;
+  int fd = -1;
+  memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  return fd;
+}
+
+[[noreturn]] void run_command(char** argv, int out, int err, int report, const Learning& learning) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -90,13 +165,13 @@ bool open_capture(Capture& capture, int to, unsigned long long limit, int& write
     if (write(report, &code, sizeof code) != sizeof code) _exit(126);
     _exit(126);
   }
-  execvp(argv[0], argv);
+  if (!learning.on || load_learning(learning)) execvp(argv[0], argv);
   const int code = errno;
   if (write(report, &code, sizeof code) != sizeof code) _exit(127);
   _exit(127);
 }
 
-int be_pid_one(char** argv, bool capture_output, unsigned long long limit, int listener) {
+int be_pid_one(char** argv, bool capture_output, bool learn, unsigned long long limit, int listener) {
   InitRecord record{};
   const auto fail_setup = [&] {
     record.outcome = InitOutcome::setup_failed;
@@ -108,6 +183,13 @@ int be_pid_one(char** argv, bool capture_output, unsigned long long limit, int l
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 && (fd == bulkhead::kInitRecordFd || capture_output)) fail_setup();
   if (listener >= 0 && fcntl(listener, F_SETFD, FD_CLOEXEC) != 0) fail_setup();
   Denials denials(listener, bulkhead::kInitRecordFd);
+
+  Learning learning;
+  if (learn) {
+    for (const int fd : {bulkhead::kInitLearnFd, bulkhead::kInitLearnFilterFd})
+      if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) fail_setup();
+    if (!prepare_learning(learning)) fail_setup();
+  }
 
   Capture out, err;
   int out_end = -1, err_end = -1;
@@ -127,7 +209,7 @@ int be_pid_one(char** argv, bool capture_output, unsigned long long limit, int l
 
   const pid_t command = fork();
   if (command < 0) fail_setup();
-  if (command == 0) run_command(argv, out_end, err_end, report[1]);
+  if (command == 0) run_command(argv, out_end, err_end, report[1], learning);
   close(report[1]);
   if (out_end >= 0) close(out_end);
   if (err_end >= 0) close(err_end);
@@ -136,6 +218,17 @@ int be_pid_one(char** argv, bool capture_output, unsigned long long limit, int l
   if (capture_output) {
     close(1);
     close(2);
+  }
+
+  if (learning.on) {
+    close(learning.theirs);
+    const int told = receive_listener(learning);
+    close(learning.ours);
+    if (told < 0) {  // it has said why, and ends
+      if (read(report[0], &errno, sizeof errno) != sizeof errno) errno = EPROTO;
+      fail_setup();
+    }
+    denials.learn(told, &learnt_paths);
   }
 
   int exec_errno = 0;
@@ -203,5 +296,6 @@ int main(int argc, char** argv) {
     return errno == ENOENT ? 127 : 126;
   }
   const int listener = argv[3][0] == '-' ? -1 : static_cast<int>(strtol(argv[3], nullptr, 10));
-  return be_pid_one(argv + 4, strchr(mode, 'c') != nullptr, strtoull(argv[2], nullptr, 10), listener);
+  return be_pid_one(argv + 4, strchr(mode, 'c') != nullptr, strchr(mode, 'l') != nullptr,
+                    strtoull(argv[2], nullptr, 10), listener);
 }

@@ -368,7 +368,8 @@ struct RequestStdio {
   bool complete = true;
 };
 
-// Descriptors come in the order in, out, err (absent ones left out), then extras; "stdio" says which are there.
+// Descriptors come in the order in, out, err (absent ones left out), learn where it is there, then extras; "stdio" says
+// which are there.
 RequestStdio take_stdio(const json& request, const std::vector<Fd>& fds) {
   RequestStdio taken;
   std::size_t next = 0;
@@ -385,6 +386,7 @@ RequestStdio take_stdio(const json& request, const std::vector<Fd>& fds) {
   taken.stdio.out = take(present.at(1).get<bool>());
   taken.stdio.err = take(present.at(2).get<bool>());
   taken.stdio.capture = request.value("capture", false);
+  taken.stdio.learn = take(request.value("learn", false));
   if (const auto extra = request.find("extra"); extra != request.end())
     for (const auto& number : *extra) taken.stdio.extra.emplace_back(take(true), number.get<int>());
   return taken;

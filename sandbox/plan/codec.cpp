@@ -194,7 +194,8 @@ std::string encode(const LaunchPlan& plan) {
                                {"dir", plan.command.directory.str()},
                                {"out", plan.output_bytes},
                                {"bpf", program_json(plan.seccomp)},
-                               {"guard", program_json(plan.terminal_guard)}};
+                               {"guard", program_json(plan.terminal_guard)},
+                               {"learn", program_json(plan.learning)}};
   const auto bytes = nlohmann::json::to_cbor(json);
   return {bytes.begin(), bytes.end()};
 }
@@ -223,6 +224,7 @@ Result<LaunchPlan> decode(std::string_view bytes) {
     json.at("out").get_to(plan.output_bytes);
     plan.seccomp = program_from(json.at("bpf"));
     plan.terminal_guard = program_from(json.at("guard"));
+    plan.learning = program_from(json.at("learn"));
     return plan;
   } catch (const nlohmann::json::exception& e) {
     return fail("decode plan", "", e.what());
