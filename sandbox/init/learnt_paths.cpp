@@ -8,6 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <initializer_list>
+
 namespace bulkhead {
 namespace {
 
