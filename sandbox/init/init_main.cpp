@@ -5,8 +5,6 @@
 // Static, without the C++ runtime's help: no allocation, no exceptions, no iostreams.
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -14,8 +12,6 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,11 +20,13 @@
 
 #include "sandbox/init/denials.h"
 #include "sandbox/init/init_protocol.h"
+#include "sandbox/init/learning.h"
 #include "sandbox/init/learnt_paths.h"
 
 using bulkhead::Denials;
 using bulkhead::InitOutcome;
 using bulkhead::InitRecord;
+using bulkhead::Learning;
 using bulkhead::LearntPaths;
 
 namespace {
@@ -41,6 +39,7 @@ struct Capture {
 };
 
 char buffer[65536];
+LearntPaths learnt_paths;
 
 [[noreturn]] void finish(InitRecord& record, Denials* denials, int status) {
   if (denials != nullptr) denials->finish();
@@ -84,75 +83,6 @@ bool open_capture(Capture& capture, int to, unsigned long long limit, int& write
   capture = {.from = ends[0], .to = to, .left = limit, .dropped = 0};
   write_end = ends[1];
   return true;
-}
-
-// What a learning command loads, and the listener's way to us.
-struct Learning {
-  bool on = false;
-  sock_fprog program{};
-  int ours = -1, theirs = -1;  // a socket pair
-};
-
-sock_filter learning_filter[BPF_MAXINSNS];
-LearntPaths learnt_paths;
-
-bool prepare_learning(Learning& learning) {
-  const ssize_t bytes = pread(bulkhead::kInitLearnFilterFd, learning_filter, sizeof learning_filter, 0);
-  if (bytes <= 0) return false;
-  learning.program = {.len = static_cast<unsigned short>(static_cast<std::size_t>(bytes) / sizeof(sock_filter)),
-                      .filter = learning_filter};
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return false;
-  learning.ours = ends[0];
-  learning.theirs = ends[1];
-  learning.on = true;
-  return true;
-}
-
-// In the command, just before its program: from the load on init must answer, so it is told of the listener first thing
-// and by a call that the filter does not tell of.
-bool load_learning(const Learning& learning) {
-  constexpr unsigned long kWaitKillable = 1UL << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, from Linux 5.19
-  constexpr unsigned long kListener = SECCOMP_FILTER_FLAG_NEW_LISTENER;
-  long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kListener | kWaitKillable, &learning.program);
-  if (listener < 0 && errno == EINVAL)
-    listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kListener, &learning.program);
-  if (listener < 0) return false;
-  char byte = 0;
-  iovec one{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &one;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  const int fd = static_cast<int>(listener);
-  memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  return sendmsg(learning.theirs, &message, 0) == 1;
-}
-
-// -1: the command got no further.
-int receive_listener(const Learning& learning) {
-  char byte = 0;
-  iovec one{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &one;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  ssize_t n = 0;
-  do n = recvmsg(learning.ours, &message, MSG_CMSG_CLOEXEC);
-  while (n < 0 && errno == EINTR);
-  const cmsghdr* header = n == 1 ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return -1;
-  int fd = -1;
-  memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  return fd;
 }
 
 [[noreturn]] void run_command(char** argv, int out, int err, int report, const Learning& learning) {

@@ -59,9 +59,15 @@ void propose_limits(const Limits& limits, const ExitRecord& record, Proposal& pr
 void propose_paths(const SandboxSpec& spec, const LearntNotes& notes, Proposal& proposal) {
   std::set<std::string> mounts;
   std::map<std::string, std::string> refused;
-  for (const std::string& path : notes.missing) {
+  std::set<std::string> known(notes.missing.begin(), notes.missing.end());
+  std::vector<std::string> wanted(known.begin(), known.end());
+  while (!wanted.empty()) {
+    const std::string path = std::move(wanted.back());
+    wanted.pop_back();
     PathVerdict verdict = judge_path(path, spec);
     mounts.insert(verdict.mounts.begin(), verdict.mounts.end());
+    if (verdict.interpreter.starts_with('/') && known.insert(verdict.interpreter).second)
+      wanted.push_back(std::move(verdict.interpreter));
     if (!verdict.reason.empty()) refused.emplace(std::move(verdict.path), std::move(verdict.reason));
   }
   const auto in_another = [&](const std::string& path) {  // a directory is mounted with all that is in it

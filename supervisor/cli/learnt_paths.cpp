@@ -1,12 +1,17 @@
 #include "supervisor/cli/learnt_paths.h"
 
+#include <elf.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 #include <deque>
+#include <string_view>
 
 #include "sandbox/base/text.h"
+#include "sandbox/sys/fd.h"
 
 namespace bulkhead {
 namespace {
@@ -67,6 +72,36 @@ Walk walk(const std::string& wanted) {
   return walk;
 }
 
+// What the kernel executes in a program's stead: behind "#!", or a PT_INTERP of a 64-bit ELF file. Empty where that
+// cannot be told.
+std::string interpreter_of(const std::string& path) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  char head[4096];
+  const ssize_t got = file.valid() ? ::pread(file.get(), head, sizeof head, 0) : -1;
+  if (got < 4) return {};
+  const std::string_view text(head, static_cast<std::size_t>(got));
+  if (text.starts_with("#!")) {
+    const auto begin = text.find_first_not_of(" \t", 2);
+    if (begin == std::string_view::npos) return {};
+    return std::string(text.substr(begin, text.find_first_of(" \t\n", begin) - begin));
+  }
+  Elf64_Ehdr elf;
+  if (text.size() < sizeof elf || !text.starts_with(ELFMAG) || head[EI_CLASS] != ELFCLASS64) return {};
+  std::memcpy(&elf, head, sizeof elf);
+  if (elf.e_phentsize != sizeof(Elf64_Phdr)) return {};
+  for (unsigned i = 0; i < elf.e_phnum; ++i) {
+    Elf64_Phdr part;
+    const auto at = static_cast<off_t>(elf.e_phoff + i * sizeof part);
+    if (::pread(file.get(), &part, sizeof part, at) != static_cast<ssize_t>(sizeof part)) return {};
+    if (part.p_type != PT_INTERP) continue;
+    std::string name(std::min<std::size_t>(part.p_filesz, sizeof head), '\0');
+    const ssize_t n = ::pread(file.get(), name.data(), name.size(), static_cast<off_t>(part.p_offset));
+    if (n <= 0) return {};
+    return name.substr(0, name.find('\0'));
+  }
+  return {};
+}
+
 // Why what is there is not for a program to propose; empty where it is.
 std::string objection(const std::string& path, const struct stat& status, const SandboxSpec& spec) {
   const mode_t mode = status.st_mode;
@@ -89,6 +124,8 @@ PathVerdict judge_path(const std::string& wanted, const SandboxSpec& spec) {
   const Walk found = walk(wanted);
   if (found.end.empty()) return {};
   PathVerdict verdict;
+  if (S_ISREG(found.status.st_mode) && (found.status.st_mode & S_IXOTH) != 0)
+    verdict.interpreter = interpreter_of(found.end);
   // A sandbox without the link finds the path by no other name.
   for (const std::string& link : found.links)
     if (cover(spec, link) == nullptr) verdict.mounts.push_back(link);
@@ -97,7 +134,7 @@ PathVerdict judge_path(const std::string& wanted, const SandboxSpec& spec) {
     return verdict;
   }
   if (std::string why = objection(found.end, found.status, spec); !why.empty())
-    return {.mounts = {}, .path = found.end, .reason = std::move(why)};
+    return {.mounts = {}, .interpreter = {}, .path = found.end, .reason = std::move(why)};
   verdict.mounts.push_back(found.end);
   return verdict;
 }

@@ -145,7 +145,8 @@ Parser::Parser() {
   v->add_flag("--json", json, "as JSON");
   v->prefix_command()->footer(
       "What the command writes to stdout goes to stderr. A proposal is what the command asked for, which says nothing\n"
-      "of what it should have: read it. Nothing that would let it write to the host is ever proposed, only named.\n\n"
+      "of what it should have: read it. With --rounds the next run has it before you have read it. Nothing that would\n"
+      "let it write to the host is ever proposed, only named.\n\n"
       "Example:\n  sudo bulkhead policy learn --rounds 5 -o learnt.yaml -- make test");
   add(v, required, [this](Words&& command) {
     policy_learn.command = std::move(command);

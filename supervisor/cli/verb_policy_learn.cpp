@@ -164,7 +164,8 @@ Outcome<int> policy_learn_verb(const Context& context, const PolicyLearnOptions&
     if (round->record.reason == EndReason::killed_by_request) break;
   }
   if (auto gone = launcher->shutdown(); !gone) err_line("bulkhead: " + printable(gone.error().text()));
-  if (!complete) head.emplace_back("Not run with all of it yet: --rounds " + std::to_string(rounds.size() + 1));
+  if (!complete)
+    head.emplace_back("Not run with all of it yet: learn again with this as --policy, or with more --rounds");
 
   std::string text = render_proposal(policy, head, all);
   if (options.format == Format::json)

@@ -68,8 +68,9 @@ if [[ $scratch == /tmp/* ]]; then
   # /tmp inside is the sandbox's own: what the host has there is no business of it.
   same "mounts" "{'version': 1}" "$(asked policy)"
 fi
-learn 1 "$scratch/empty.yaml" /usr/bin/env true
-same "the program" "{'/usr/bin/env': {'source': '/usr/bin/env'}}" "$(asked 'policy["mounts"]')"
+learn 20 "$scratch/empty.yaml" env env true
+same "the program" "{'source': '/usr/bin/env'}" "$(asked 'policy["mounts"]["/usr/bin/env"]')"
+under 0 "" env env true
 
 # Limits that were hit are doubled.
 printf 'version: 1\nlimits: {memory: 32Mi, pids: 4}\n' >"$scratch/tight.yaml"
@@ -107,6 +108,25 @@ same "said to be more" "['more paths']" "$(rows named more)"
 same "descriptors" "0 1 2 3" "$(bulkhead policy learn -- ls /proc/self/fd 2>&1 >/dev/null </dev/null | sort -n | paste -sd' ')"
 learn 1 default sh -c 'exit 3'
 grep -q "exited with 3" "$learnt" || fail "the proposal does not say how the command ended"
+
+# A profile beside the policy is found from the proposal, too. One without seccomp(2) lets nothing be learnt, and that is said.
+mkdir "$scratch/base"
+for call in sync seccomp; do
+  python3 -c '
+import json, sys
+profile = json.load(open(sys.argv[1]))
+for rule in profile["syscalls"]:
+    rule["names"] = [name for name in rule["names"] if name != sys.argv[2]]
+profile["syscalls"] = [rule for rule in profile["syscalls"] if rule["names"]]
+profile["syscalls"].append({"names": [sys.argv[2]], "action": "SCMP_ACT_ERRNO", "errnoRet": 1})
+json.dump(profile, open(sys.argv[3], "w"))' "$root/policies/seccomp/default.json" "$call" "$scratch/base/no-$call.json"
+  printf 'version: 1\nseccomp: ./no-%s.json\n' "$call" >"$scratch/base/no-$call.yaml"
+done
+learn 2 "$scratch/base/no-sync.yaml" sync
+same "calls" "['sync']" "$(asked 'policy["seccomp_allow"]')"
+under 0 "" sync
+expect 0 "" bulkhead sandbox run --policy "$scratch/base/no-seccomp.yaml" -- true
+expect 3 "must allow seccomp" bulkhead policy learn --policy "$scratch/base/no-seccomp.yaml" -- true
 
 # Bad input: status 2, nothing is run.
 expect 2 "no such policy" bulkhead policy learn --policy none-such -- true

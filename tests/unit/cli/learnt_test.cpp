@@ -76,10 +76,27 @@ TEST_F(Learnt, LinksAreMadeAgainWithWhatTheyLeadTo) {
   EXPECT_THAT(look_for({top + "/loop"}).patch, IsEmpty());
 }
 
+TEST_F(Learnt, AProgramComesWithItsInterpreter) {
+  const std::string inner = file("bin/inner", 0755), outer = file("bin/outer", 0755), text = file("text");
+  std::ofstream(outer) << "#! " << inner << " -x\n";
+  std::ofstream(text) << "#!" << inner << "\n";
+  EXPECT_THAT(what(look_for({outer}).added), ElementsAre(inner, outer));
+  EXPECT_THAT(what(look_for({text}).added), ElementsAre(text));  // no program
+  std::ofstream(inner) << "#!" << outer << "\n";                 // a circle
+  EXPECT_THAT(what(look_for({outer}).added), ElementsAre(inner, outer));
+  // What is inside already may miss its own.
+  const auto spec = spec_of({{"mounts", {{outer, {{"source", outer}}}}}});
+  EXPECT_THAT(what(look_for({outer}, spec).added), ElementsAre(inner));
+  // This very program's is the dynamic linker.
+  fs::copy_file("/proc/self/exe", top + "/elf");
+  EXPECT_THAT(what(look_for({top + "/elf"}, spec_of({{"root", {{"from", "host"}, {"paths", {"/etc/hosts"}}}}})).added),
+              ::testing::Contains(HasSubstr("ld-linux")));
+}
+
 TEST_F(Learnt, WhatTheSandboxHasIsLeftAlone) {
   const std::string a = file("own/a");
   const auto spec = spec_of({{"mounts", {{top + "/own", {{"tmpfs", "1Mi"}}}}}});
-  const Proposal proposal = look_for({a, "/usr/bin/env", "/proc/self", "/etc/none"}, spec);
+  const Proposal proposal = look_for({a, "/usr/bin", "/etc/none"}, spec);
   EXPECT_THAT(proposal.patch, IsEmpty());
 }
 
