@@ -109,6 +109,12 @@ std::string ended(const ExitRecord& record) {
   return ending(record.reason, record.exit_code, record.signal, record.step);
 }
 
+// By a person, who wants no further round.
+bool interrupted(const ExitRecord& record) {
+  return record.reason == EndReason::killed_by_request ||
+         (record.reason == EndReason::signalled && (record.signal == SIGINT || record.signal == SIGTERM));
+}
+
 }  // namespace
 
 Outcome<int> policy_learn_verb(const Context& context, const PolicyLearnOptions& options) {
@@ -161,7 +167,7 @@ Outcome<int> policy_learn_verb(const Context& context, const PolicyLearnOptions&
     auto next = or_exit(ExitCode::fault, SandboxSpec::from_policy(files.policy, files.profiles));
     if (!next) return std::unexpected(next.error());
     spec = *std::move(next);
-    if (round->record.reason == EndReason::killed_by_request) break;
+    if (interrupted(round->record)) break;
   }
   if (auto gone = launcher->shutdown(); !gone) err_line("bulkhead: " + printable(gone.error().text()));
   if (!complete)
