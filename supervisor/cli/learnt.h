@@ -36,7 +36,7 @@ struct Proposal {
 
 // The least change of `policy` (the document) that gives the command what it missed. `spec` is what it ran under.
 //  - Missing paths become read-only mounts if the host has them, they are files or directories, not a top-level one,
-//    and anybody may read them: what is inside runs as a uid that is nobody's.
+//    and anybody may read them: a sandbox's uid is nobody's.
 //  - Sockets and devices, private files and everything that would be written are only named.
 Proposal propose(const nlohmann::json& policy, const SandboxSpec& spec, const ExitRecord& record,
                  const LearntNotes& notes);
