@@ -11,19 +11,10 @@
 namespace bulkhead {
 namespace {
 
-// /proc/PID/comm. The caller waits for our answer, so the pid is still its own, unless it was killed: then who it was
-// does not matter.
+// The caller waits for our answer, so the pid is still its own, unless it was killed: then who it was does not matter.
 void read_name(unsigned pid, char (&name)[16]) {
-  char path[32] = "/proc/";
-  char digits[12];
-  int n = 0;
-  do {
-    digits[n++] = static_cast<char>('0' + pid % 10);
-    pid /= 10;
-  } while (pid != 0);
-  std::size_t at = 6;
-  while (n > 0) path[at++] = digits[--n];
-  memcpy(path + at, "/comm", 6);
+  char path[kProcPathBytes];
+  proc_path(path, pid, "/comm");
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return;
   const ssize_t got = read(fd, name, sizeof name);
@@ -49,11 +40,19 @@ void Denials::answer() {
       if (errno == EINTR || errno == ENOENT) continue;  // killed meanwhile
       return;
     }
-    note(call.data.nr, reinterpret_cast<const unsigned long long*>(call.data.args), call.pid);
     seccomp_notif_resp answer;
     memset(&answer, 0, sizeof answer);
     answer.id = call.id;
-    answer.error = -EPERM;
+    const PathCall* path = paths_ == nullptr ? nullptr : path_call(call.data.nr);
+    if (path != nullptr) {
+      // Looked at, never judged: what is read here may be another path by the time the kernel reads it. Whether the
+      // call is allowed was said by the filter below, which never leaves a call with a path to us (LearningPrograms).
+      paths_->note(*path, call.data, call.pid);
+      answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    } else {
+      note(call.data.nr, reinterpret_cast<const unsigned long long*>(call.data.args), call.pid);
+      answer.error = -EPERM;
+    }
     // ENOENT: killed meanwhile, and nobody waits for the answer.
     while (ioctl(listener_, SECCOMP_IOCTL_NOTIF_SEND, &answer) != 0 && errno == EINTR) continue;
   }

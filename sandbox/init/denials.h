@@ -3,12 +3,18 @@
 #pragma once
 
 #include "sandbox/init/init_protocol.h"
+#include "sandbox/init/learnt_paths.h"
 
 namespace bulkhead {
 
 class Denials {
  public:
   Denials(int listener, int record) : listener_(listener), record_(record) {}
+  // Learning: `listener` tells of calls with paths, too, which are noted and let go on.
+  void learn(int listener, LearntPaths* paths) {
+    listener_ = listener;
+    paths_ = paths;
+  }
   int listener() const { return listener_; }  // -1: none, or its last caller is gone
   // Answers what waits, a bounded number.
   void answer();
@@ -20,6 +26,7 @@ class Denials {
 
   int listener_;
   int record_;
+  LearntPaths* paths_ = nullptr;
   std::size_t count_ = 0;
   InitDenial denials_[kMostInitDenials];
 };

@@ -20,10 +20,14 @@
 
 #include "sandbox/init/denials.h"
 #include "sandbox/init/init_protocol.h"
+#include "sandbox/init/learning.h"
+#include "sandbox/init/learnt_paths.h"
 
 using bulkhead::Denials;
 using bulkhead::InitOutcome;
 using bulkhead::InitRecord;
+using bulkhead::Learning;
+using bulkhead::LearntPaths;
 
 namespace {
 
@@ -35,6 +39,7 @@ struct Capture {
 };
 
 char buffer[65536];
+LearntPaths learnt_paths;
 
 [[noreturn]] void finish(InitRecord& record, Denials* denials, int status) {
   if (denials != nullptr) denials->finish();
@@ -81,7 +86,7 @@ bool open_capture(Capture& capture, int to, unsigned long long limit, int& write
   return true;
 }
 
-[[noreturn]] void run_command(char** argv, int out, int err, int report) {
+[[noreturn]] void run_command(char** argv, int out, int err, int report, const Learning& learning) {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -91,13 +96,13 @@ bool open_capture(Capture& capture, int to, unsigned long long limit, int& write
     if (write(report, &code, sizeof code) != sizeof code) _exit(126);
     _exit(126);
   }
-  execvp(argv[0], argv);
+  if (!learning.on || load_learning(learning)) execvp(argv[0], argv);
   const int code = errno;
   if (write(report, &code, sizeof code) != sizeof code) _exit(127);
   _exit(127);
 }
 
-int be_pid_one(char** argv, bool capture_output, unsigned long long limit, int listener) {
+int be_pid_one(char** argv, bool capture_output, bool learn, unsigned long long limit, int listener) {
   InitRecord record{};
   const auto fail_setup = [&] {
     record.outcome = InitOutcome::setup_failed;
@@ -109,6 +114,13 @@ int be_pid_one(char** argv, bool capture_output, unsigned long long limit, int l
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 && (fd == bulkhead::kInitRecordFd || capture_output)) fail_setup();
   if (listener >= 0 && fcntl(listener, F_SETFD, FD_CLOEXEC) != 0) fail_setup();
   Denials denials(listener, bulkhead::kInitRecordFd);
+
+  Learning learning;
+  if (learn) {
+    for (const int fd : {bulkhead::kInitLearnFd, bulkhead::kInitLearnFilterFd})
+      if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) fail_setup();
+    if (!prepare_learning(learning)) fail_setup();
+  }
 
   Capture out, err;
   int out_end = -1, err_end = -1;
@@ -128,7 +140,7 @@ int be_pid_one(char** argv, bool capture_output, unsigned long long limit, int l
 
   const pid_t command = fork();
   if (command < 0) fail_setup();
-  if (command == 0) run_command(argv, out_end, err_end, report[1]);
+  if (command == 0) run_command(argv, out_end, err_end, report[1], learning);
   close(report[1]);
   if (out_end >= 0) close(out_end);
   if (err_end >= 0) close(err_end);
@@ -137,6 +149,17 @@ int be_pid_one(char** argv, bool capture_output, unsigned long long limit, int l
   if (capture_output) {
     close(1);
     close(2);
+  }
+
+  if (learning.on) {
+    close(learning.theirs);
+    const int told = receive_listener(learning);
+    close(learning.ours);
+    if (told < 0) {  // it has said why, and ends
+      if (read(report[0], &errno, sizeof errno) != sizeof errno) errno = EPROTO;
+      fail_setup();
+    }
+    denials.learn(told, &learnt_paths);
   }
 
   int exec_errno = 0;
@@ -204,5 +227,6 @@ int main(int argc, char** argv) {
     return errno == ENOENT ? 127 : 126;
   }
   const int listener = argv[3][0] == '-' ? -1 : static_cast<int>(strtol(argv[3], nullptr, 10));
-  return be_pid_one(argv + 4, strchr(mode, 'c') != nullptr, strtoull(argv[2], nullptr, 10), listener);
+  return be_pid_one(argv + 4, strchr(mode, 'c') != nullptr, strchr(mode, 'l') != nullptr,
+                    strtoull(argv[2], nullptr, 10), listener);
 }

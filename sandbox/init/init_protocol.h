@@ -11,11 +11,14 @@ namespace bulkhead {
 inline constexpr int kInitRecordFd = 32;  // write-only, host-only: init appends one InitRecord to it
 inline constexpr int kInitStdoutFd = 33;  // captured output goes here, at most `limit` bytes each
 inline constexpr int kInitStderrFd = 34;
+// Of a learning sandbox only:
+inline constexpr int kInitLearnFd = 35;        // write-only, host-only: init appends the paths that were looked for
+inline constexpr int kInitLearnFilterFd = 36;  // the filter that the command loads, as struct sock_filter
 
 // argv of init: [0] "bulkhead-init", [1] mode letters, [2] capture limit in bytes (decimal), [4…] the command.
 // [3] is the descriptor that tells init of refused system calls (seccomp_unotify(2)), "-" where there is none.
 // Modes: 'i' be pid 1; 'x' only look up and execute the command (a further command in a live sandbox);
-// 'c' capture output; 'd' end when the launcher dies.
+// 'c' capture output; 'd' end when the launcher dies; 'l' learn which paths the command looks for.
 inline constexpr std::uint32_t kInitRecordMagic = 0x32484b42;  // "BKH2"
 
 enum class InitOutcome : std::uint32_t { exited = 0, signalled = 1, exec_failed = 2, setup_failed = 3 };
@@ -42,5 +45,12 @@ struct InitDenial {
 static_assert(sizeof(InitDenial) == 40);
 inline constexpr std::size_t kInitDenialsOffset = sizeof(InitRecord);
 inline constexpr std::size_t kMostInitDenials = 32;
+
+// What a learning init writes: a letter, the path, NUL; each path once. All of it is the agent's own word.
+inline constexpr char kLearntMissing = 'm';   // not there inside
+inline constexpr char kLearntReadOnly = 'w';  // there, asked for to be changed, and not to be changed inside
+inline constexpr char kLearntMore = '!';      // no path: there were more than are noted
+inline constexpr std::size_t kMostLearntPaths = 4096;
+inline constexpr std::size_t kMostLearntBytes = 256 * 1024;
 
 }  // namespace bulkhead

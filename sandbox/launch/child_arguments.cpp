@@ -143,6 +143,14 @@ Result<> ChildArguments::keep_high(int& fd) {
   return {};
 }
 
+Result<> ChildArguments::set_learning(const std::vector<sock_filter>& program, int paths) {
+  if (paths < 0) return fail("launch", "learning", "has no descriptor to write paths to");
+  BULKHEAD_ASSIGN(const Fd filter, make_memfd("bulkhead-filter", {reinterpret_cast<const char*>(program.data()),
+                                                                  program.size() * sizeof(sock_filter)}));
+  BULKHEAD_TRY(place(filter.get(), kInitLearnFilterFd));
+  return place(paths, kInitLearnFd);
+}
+
 Result<> ChildArguments::set_descriptors(const Stdio& stdio, int record) {
   Fd null;
   if (stdio.in < 0 || stdio.out < 0 || stdio.err < 0 || stdio.capture) {

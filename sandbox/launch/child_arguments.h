@@ -45,6 +45,8 @@ struct ChildArguments {
   std::expected<void, SetupFailure> set_operations(const LaunchPlan& plan, std::size_t from);
   void set_command(const CommandSpec& command, std::string mode, std::uint64_t output_bytes);
   void set_v1_tasks(const std::vector<Fd>& tasks);
+  // Of a plan that learns: the filter of its command, and the file that init writes paths to.
+  Result<> set_learning(const std::vector<sock_filter>& program, int paths);
   // Last: what the child needs is moved out of the way of the descriptors that are put in place.
   Result<> set_descriptors(const Stdio& stdio, int record);
   SetupFailure failure() const;  // after context.failed_errno was set

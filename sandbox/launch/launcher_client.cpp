@@ -160,6 +160,8 @@ Result<LiveSandbox> LauncherClient::launch(const LaunchRequest& request) {
   json j = {{"op", "launch"}, {"serial", ++serial_}, {"id", request.id}, {"capture", request.capture_output}};
   j["plan"] = json::binary({bytes, bytes + plan.size()});
   j["stdio"] = pack_stdio(fds, request.stdin_fd, request.stdout_fd, request.stderr_fd);
+  j["learn"] = request.learn_fd >= 0;
+  if (request.learn_fd >= 0) fds.push_back(request.learn_fd);
   j["extra"] = json::array();
   for (const auto& [ours, inside] : request.extra_fds) {
     fds.push_back(ours);

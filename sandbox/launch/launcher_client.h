@@ -26,6 +26,7 @@ struct LaunchRequest {
   int stderr_fd = -1;
   bool capture_output = false;  // init copies at most plan.output_bytes of stdout and stderr into the descriptors above
                                 // (regular files) and drops the rest; else the command gets them as they are
+  int learn_fd = -1;            // of a plan that learns: a memory file that init writes the paths to
   std::vector<std::pair<int, int>> extra_fds;  // (ours, number inside): for workers of ours only
 };
 

@@ -73,12 +73,16 @@ std::expected<Sandbox, SetupFailure> Sandbox::start(const LaunchSite& site, cons
   std::string mode = "i";
   if (stdio.capture) mode += 'c';
   if (site.end_with_launcher) mode += 'd';
+  const bool learns = !plan.learning.empty();
+  if (learns) mode += 'l';
   p.set_command(plan.command, mode, plan.output_bytes);
-  p.context.observe_refusals = true;
+  p.context.observe_refusals = !learns;
   p.set_v1_tasks(cgroup.v1_tasks());
   p.context.user_namespace = user_namespace;
   p.context.last_capability = site.last_capability;
   p.context.init_fd = site.init_fd;
+  if (learns)
+    if (auto placed = p.set_learning(plan.learning, stdio.learn); !placed) return failed(Step::seccomp, placed.error());
   std::uint64_t flags = 0;
   for (const Operation& op : plan.operations)
     if (op.step == Step::new_namespaces) flags = namespace_flags(op.text);

@@ -32,6 +32,7 @@ struct LaunchSite {
 struct Stdio {
   int in = -1, out = -1, err = -1;  // borrowed; ours, not inside
   bool capture = false;
+  int learn = -1;  // of a plan that learns: where init writes the paths
   std::vector<std::pair<int, int>> extra;
 };
 

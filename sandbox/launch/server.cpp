@@ -5,12 +5,12 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -385,7 +385,8 @@ struct RequestStdio {
   bool complete = true;
 };
 
-// Descriptors come in the order in, out, err (absent ones left out), then extras; "stdio" says which are there.
+// Descriptors come in the order in, out, err (absent ones left out), learn where it is there, then extras; "stdio" says
+// which are there.
 RequestStdio take_stdio(const json& request, const std::vector<Fd>& fds) {
   RequestStdio taken;
   std::size_t next = 0;
@@ -402,6 +403,7 @@ RequestStdio take_stdio(const json& request, const std::vector<Fd>& fds) {
   taken.stdio.out = take(present.at(1).get<bool>());
   taken.stdio.err = take(present.at(2).get<bool>());
   taken.stdio.capture = request.value("capture", false);
+  taken.stdio.learn = take(request.value("learn", false));
   if (const auto extra = request.find("extra"); extra != request.end())
     for (const auto& number : *extra) taken.stdio.extra.emplace_back(take(true), number.get<int>());
   return taken;

@@ -280,7 +280,7 @@ void add_privileges(Builder& b) {
   b.add(Step::no_new_privs, kBuiltIn);
 }
 
-void add_seccomp(Builder& b, LaunchPlan& plan) {
+Result<> add_seccomp(Builder& b, LaunchPlan& plan) {
   const auto filter = [&](const std::vector<sock_filter>& program, std::string text, Origin origin) {
     if (program.empty()) return;
     Operation& op = b.add(Step::seccomp, std::move(origin));
@@ -289,8 +289,14 @@ void add_seccomp(Builder& b, LaunchPlan& plan) {
   };
   plan.terminal_guard = b.spec.terminal_guard();
   plan.seccomp = b.spec.seccomp_program();
+  if (b.place.learn) {
+    BULKHEAD_ASSIGN(LearningPrograms programs, compile_learning(plan.seccomp.empty() ? nullptr : &b.spec.seccomp()));
+    plan.seccomp = std::move(programs.base);
+    plan.learning = std::move(programs.command);
+  }
   filter(plan.terminal_guard, "terminal-guard", kBuiltIn);
   filter(plan.seccomp, b.spec.seccomp().name, b.spec.origin("seccomp"));
+  return {};
 }
 
 Result<> check(const SandboxSpec& spec, const CommandSpec& command, const Placement& place, const HostFacts& host) {
@@ -335,7 +341,7 @@ Result<LaunchPlan> compile_plan(const SandboxSpec& spec, const CommandSpec& comm
   b.ops.insert(b.ops.end(), landlock.begin(), landlock.end());
   add_privileges(b);
   if (!landlock.empty()) b.add(Step::landlock_enforce, kBuiltIn);
-  add_seccomp(b, plan);
+  BULKHEAD_TRY(add_seccomp(b, plan));
   b.add(Step::exec_init, kBuiltIn);
   plan.operations = std::move(b.ops);
   return plan;

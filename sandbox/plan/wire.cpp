@@ -95,6 +95,7 @@ std::string encode(const LaunchPlan& plan) {
   w.value(plan.output_bytes);
   w.program(plan.seccomp);
   w.program(plan.terminal_guard);
+  w.program(plan.learning);
   return std::move(w.out);
 }
 
@@ -125,6 +126,7 @@ Result<LaunchPlan> decode(std::string_view bytes) {
   plan.output_bytes = r.value<std::uint64_t>();
   plan.seccomp = r.program();
   plan.terminal_guard = r.program();
+  plan.learning = r.program();
   if (!r.good()) return fail("decode plan", "", "ends early or goes on");
   if (plan.command.argv.empty()) return fail("decode plan", "argv", "is empty");
   BULKHEAD_ASSIGN(plan.command.directory, SandboxPath::parse(directory));

@@ -66,6 +66,21 @@ std::string group_of(std::string_view call);
 // answers EPERM. Left out are calls that the listener itself, and the child before it, cannot do without.
 SeccompProfile observed(SeccompProfile profile);
 
+// For a sandbox in which a command's paths are learnt. Two filters, of which the kernel takes the stricter verdict, and
+// of equal ones the later filter's:
+//  - `base` is loaded before init, without a listener. It decides: what the profile allows it allows. What observed()
+//    would tell it tells nobody, which the kernel answers with ENOSYS; so init, too, is under a whole filter.
+//  - `command` is loaded by the command alone, just before it executes its program, with the listener that init holds
+//    (a process may have one listener only, hence no other in `base`). It says what `base` says, and tells also of
+//    calls that take a path. Init answers those with "continue": that is no decision, since refusing one of them is
+//    for `base`, which never leaves it to a listener.
+// Told calls that the program of init makes itself would wait for init: so it must not be under `command`.
+struct LearningPrograms {
+  std::vector<sock_filter> base, command;
+};
+// Without a profile `base` is empty: nothing is refused.
+Result<LearningPrograms> compile_learning(const SeccompProfile* profile);
+
 // The program without a listener: what it would be told is answered with EPERM.
 std::vector<sock_filter> unobserved(std::vector<sock_filter> program);
 

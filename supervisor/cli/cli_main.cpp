@@ -47,6 +47,8 @@ struct RunVerb {
   Outcome<int> operator()(const SandboxRunOptions& o) const { return sandbox_run_verb(context, o); }
   Outcome<int> operator()(const SandboxPlanOptions& o) const { return sandbox_plan_verb(context, o); }
   Outcome<int> operator()(const PolicyCheckOptions& o) const { return policy_check_verb(context, o); }
+  Outcome<int> operator()(const PolicyDiffOptions& o) const { return policy_diff_verb(context, o); }
+  Outcome<int> operator()(const PolicyLearnOptions& o) const { return policy_learn_verb(context, o); }
   Outcome<int> operator()(const ConfigOptions& o) const { return config_verb(context, o); }
   Outcome<int> operator()(const DiffOptions& o) const { return diff_verb(context, o); }
   Outcome<int> operator()(const LogOptions& o) const {

@@ -9,14 +9,14 @@ _bulkhead() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
       --) COMPREPLY=($(compgen -c -f -- "$word")); return ;;
-      --state|--policy|--report|--name|--run) ((i++)) ;;
+      --state|--policy|--report|--name|--run|--output|-o|--rounds) ((i++)) ;;
       -*) ;;
       *) if [[ -z $verb ]]; then verb=${COMP_WORDS[i]}; elif [[ -z $group ]]; then group=${COMP_WORDS[i]}; fi ;;
     esac
   done
   case ${COMP_WORDS[COMP_CWORD-1]} in
     --state) COMPREPLY=($(compgen -d -- "$word")); return ;;
-    --policy|--report) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --policy|--report|--output|-o) COMPREPLY=($(compgen -f -- "$word")); return ;;
   esac
   case $verb in
     '') COMPREPLY=($(compgen -W 'run sandbox policy config diff log apply shell journal ps kill clean doctor version completion --state --help' -- "$word")) ;;
@@ -28,8 +28,12 @@ _bulkhead() {
         plan) COMPREPLY=($(compgen -W '--policy --json --help --' -- "$word")) ;;
       esac ;;
     policy)
-      if [[ -z $group ]]; then COMPREPLY=($(compgen -W 'check' -- "$word"))
-      else COMPREPLY=($(compgen -f -- "$word")); fi ;;
+      case $group in
+        '') COMPREPLY=($(compgen -W 'check diff learn' -- "$word")) ;;
+        check) COMPREPLY=($(compgen -f -- "$word")) ;;
+        diff) COMPREPLY=($(compgen -f -W '--json --help' -- "$word")) ;;
+        learn) COMPREPLY=($(compgen -W '--policy --output --rounds --json --help --' -- "$word")) ;;
+      esac ;;
     config) COMPREPLY=($(compgen -f -- "$word")) ;;
     diff) COMPREPLY=($(compgen -W '--stat --help' -- "$word")) ;;
     apply) COMPREPLY=($(compgen -W '--squash --with-tool-files --help' -- "$word")) ;;

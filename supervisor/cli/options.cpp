@@ -3,6 +3,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <CLI/Validators.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <functional>
@@ -41,6 +42,8 @@ struct Parser {
   SandboxRunOptions sandbox_run;
   SandboxPlanOptions sandbox_plan;
   PolicyCheckOptions policy_check;
+  PolicyDiffOptions policy_diff;
+  PolicyLearnOptions policy_learn;
   ConfigOptions config;
   DiffOptions diff;
   LogOptions log;
@@ -117,6 +120,39 @@ Parser::Parser() {
   v->add_option("P", policy_check.policy, "policy: a name or a file")->required();
   v->footer("Example:\n  bulkhead policy check policies/offline.yaml");
   add(v, none, [this](Words&&) { return policy_check; });
+  v = policy->add_subcommand("diff", "Say what policy B allows beyond policy A, and what it takes away");
+  v->add_option("A", policy_diff.from, "policy: a name or a file")->required();
+  v->add_option("B", policy_diff.to, "policy: a name or a file")->required();
+  v->add_flag("--json", json, "as JSON");
+  v->footer(
+      "Ends with 0 when B allows nothing beyond A, 1 when it does, 2 when one of them is wrong.\n\n"
+      "Example:\n  bulkhead policy diff default policies/offline.yaml");
+  add(v, none, [this](Words&&) {
+    policy_diff.format = format();
+    return policy_diff;
+  });
+  v = policy->add_subcommand("learn", "Run a command and propose the policy that lets it run");
+  v->add_option("--policy", policy_learn.policy, "policy to begin with: a name or a file")
+      ->type_name("BASE")
+      ->capture_default_str();
+  v->add_option("-o,--output", policy_learn.output, "write the proposal to this file instead of stdout")
+      ->type_name("FILE");
+  v->add_option("--rounds", policy_learn.rounds,
+                "run again with the proposal until nothing new is missing, at most so many times")
+      ->type_name("N")
+      ->check(CLI::Range(1, 20))
+      ->capture_default_str();
+  v->add_flag("--json", json, "as JSON");
+  v->prefix_command()->footer(
+      "What the command writes to stdout goes to stderr. A proposal is what the command asked for, which says nothing\n"
+      "of what it should have: read it. With --rounds the next run has it before you have read it. Nothing that would\n"
+      "let it write to the host is ever proposed, only named.\n\n"
+      "Example:\n  sudo bulkhead policy learn --rounds 5 -o learnt.yaml -- make test");
+  add(v, required, [this](Words&& command) {
+    policy_learn.command = std::move(command);
+    policy_learn.format = format();
+    return policy_learn;
+  });
 
   v = app.add_subcommand("config", "Print a YAML or JSON file as the canonical JSON that Bulkhead reads");
   v->add_option("FILE", config.file, "workflow, policy or any other file")->required();
@@ -205,7 +241,7 @@ Parser::Parser() {
   // --state may stand anywhere before the command. Not by falling through to the program where the command may come
   // without dashes: its words would fall through too.
   for (const auto& entry : entries)
-    if (entry.app->get_parent() != sandbox)
+    if (entry.app->get_parent() != sandbox && entry.app->get_name() != "learn")
       entry.app->fallthrough();
     else
       entry.app->fallthrough(false)->add_option("--state", state, "state directory")->type_name("DIR");

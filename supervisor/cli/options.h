@@ -37,6 +37,19 @@ struct PolicyCheckOptions {
   std::string policy;
 };
 
+struct PolicyDiffOptions {
+  std::string from, to;
+  Format format = Format::text;
+};
+
+struct PolicyLearnOptions {
+  std::string policy = "default";  // what the proposal is a change of
+  std::string output;              // a file; empty: stdout
+  unsigned rounds = 1;             // at most so many runs
+  Format format = Format::text;
+  std::vector<std::string> command;
+};
+
 struct ConfigOptions {
   std::string file;
 };
@@ -90,9 +103,10 @@ struct VersionOptions {};
 
 struct CompletionOptions {};
 
-using Verb = std::variant<RunOptions, SandboxRunOptions, SandboxPlanOptions, PolicyCheckOptions, ConfigOptions,
-                          DiffOptions, LogOptions, ApplyOptions, ShellOptions, JournalOptions, PsOptions, KillOptions,
-                          CleanOptions, DoctorOptions, VersionOptions, CompletionOptions>;
+using Verb =
+    std::variant<RunOptions, SandboxRunOptions, SandboxPlanOptions, PolicyCheckOptions, PolicyDiffOptions,
+                 PolicyLearnOptions, ConfigOptions, DiffOptions, LogOptions, ApplyOptions, ShellOptions, JournalOptions,
+                 PsOptions, KillOptions, CleanOptions, DoctorOptions, VersionOptions, CompletionOptions>;
 
 struct CommandLine {
   std::string state;  // absolute path of the state directory

@@ -1,6 +1,8 @@
-// `bulkhead policy check` and `bulkhead config`: right or wrong, where and why. Nothing is started.
+// `bulkhead policy check`, `policy diff` and `bulkhead config`: what a file says, or where and why it is wrong. Nothing
+// is started.
 #include "sandbox/base/text.h"
 #include "sandbox/base/units.h"
+#include "sandbox/spec/policy_diff.h"
 #include "supervisor/cli/console.h"
 #include "supervisor/cli/policies.h"
 #include "supervisor/cli/verbs.h"
@@ -31,6 +33,30 @@ Outcome<int> policy_check_verb(const Context& context, const PolicyCheckOptions&
            limit(limits.pids, std::to_string(limits.pids)) + " processes, seccomp " +
            printable(spec.seccomp().name.empty() ? "none" : spec.seccomp().name, 80) + loosenings(spec));
   return 0;
+}
+
+Outcome<int> policy_diff_verb(const Context& context, const PolicyDiffOptions& options) {
+  if (auto dropped = drop_root(context); !dropped) return std::unexpected(dropped.error());
+  const auto from = read_policy(options.from);
+  if (!from) return std::unexpected(from.error());
+  const auto to = read_policy(options.to);
+  if (!to) return std::unexpected(to.error());
+  const PolicyDiff diff = diff_policies(from->spec, to->spec);
+  const int status = diff.allows.empty() ? 0 : 1;
+  if (options.format == Format::json) {
+    out_line(nlohmann::json(diff).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    return status;
+  }
+  const auto section = [](std::string_view title, const std::vector<PolicyChange>& changes) {
+    if (!changes.empty()) out_line(title);
+    for (const PolicyChange& change : changes) out_line("  " + printable(change.text) + "  # " + change.key);
+  };
+  const std::string a = printable(options.from, 200), b = printable(options.to, 200);
+  section(b + " lets a sandbox, beyond " + a + ":", diff.allows);
+  section(b + " no longer lets a sandbox:", diff.takes);
+  section("Also different:", diff.other);
+  if (diff.allows.empty()) out_line(b + " allows nothing beyond " + a);
+  return status;
 }
 
 Outcome<int> config_verb(const Context& context, const ConfigOptions& options) {

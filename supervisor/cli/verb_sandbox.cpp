@@ -1,9 +1,6 @@
 // `bulkhead sandbox run` and `sandbox plan`: only the compartment, through a launcher of our own.
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
-
-#include <array>
 
 #include "sandbox/base/text.h"
 #include "sandbox/launch/launcher_client.h"
@@ -11,6 +8,7 @@
 #include "supervisor/cli/console.h"
 #include "supervisor/cli/policies.h"
 #include "supervisor/cli/sandbox_ending.h"
+#include "supervisor/cli/sandbox_launch.h"
 #include "supervisor/cli/signals.h"
 #include "supervisor/cli/verbs.h"
 
@@ -18,36 +16,6 @@ namespace bulkhead {
 namespace {
 
 constexpr std::uint32_t kExampleRange = 0x70000000;  // `sandbox plan` asks no launcher for one
-
-// Where the caller stands, if the policy mounts it; else the home directory that the policy sets, else /.
-SandboxPath inside_directory(const SandboxSpec& spec, const Context& context) {
-  const auto here = SandboxPath::parse(context.directory);
-  if (here)
-    for (const MountSpec& mount : spec.mounts()) {
-      const bool same_inside = mount.type == MountType::bind && mount.source == mount.target.str();
-      if (same_inside && (*here == mount.target || here->is_below(mount.target))) return *here;
-    }
-  if (const auto home = spec.environment_set().find("HOME"); home != spec.environment_set().end())
-    if (const auto path = SandboxPath::parse(home->second))
-      for (const MountSpec& mount : spec.mounts())
-        if (mount.target == *path) return *path;
-  return {};
-}
-
-Outcome<LaunchPlan> plan_for(const Context& context, const SandboxSpec& spec, const HostFacts& host,
-                             std::vector<std::string> command, std::uint32_t range, const std::string& cgroup) {
-  const CommandSpec what{.argv = std::move(command),
-                         .environment = compose_environment(spec, context.caller.environment, {}),
-                         .directory = inside_directory(spec, context)};
-  Placement placement{.cgroup = cgroup, .range_base = range};
-  if (spec.allows(Loosening::host_identity)) {
-    placement.use_host_identity = true;
-    placement.host_uid = context.caller.uid;
-    placement.host_gid = context.caller.gid;
-    placement.host_groups.assign(context.caller.groups.begin(), context.caller.groups.end());
-  }
-  return or_exit(ExitCode::host_lacks, compile_plan(spec, what, placement, host));
-}
 
 // Where the rule behind an ending stands: "p.yaml:3:12: /limits/memory".
 std::string rule_text(const Document& policy, const std::string& origin) {
@@ -76,33 +44,6 @@ Outcome<> write_report(const Fd& file, const std::string& path, const nlohmann::
     rest.remove_prefix(static_cast<std::size_t>(n));
   }
   return {};
-}
-
-// Until the sandbox ends. Signals go on to the command; a second Ctrl-C or SIGTERM ends the whole sandbox.
-Outcome<ExitRecord> wait_for_end(LauncherClient& launcher, const std::string& id, Signals& signals) {
-  bool asked = false;
-  while (true) {
-    auto ended = or_exit(ExitCode::fault, launcher.poll_exits());
-    if (!ended) return std::unexpected(ended.error());
-    for (ExitRecord& record : *ended)
-      if (record.id == id) return std::move(record);
-    std::array<pollfd, 2> waits{{{launcher.fd(), POLLIN, 0}, {signals.fd(), POLLIN, 0}}};
-    if (::poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR)
-      return failure(ExitCode::fault, errno_error("wait for the sandbox").error());
-    const int signal = waits[1].revents == 0 ? 0 : signals.take();
-    if (signal == 0) continue;
-    const bool ending = signal == SIGINT || signal == SIGTERM || signal == SIGHUP;
-    const auto sent = asked && ending ? launcher.kill(id, EndReason::killed_by_request) : launcher.signal(id, signal);
-    // Most likely the command has ended meanwhile: its record is on the way. A launcher that is gone shows above.
-    if (!sent) {
-      err_line("bulkhead: pass " + signal_text(signal) + " on: " + printable(sent.error().text()));
-      continue;
-    }
-    if (ending && !asked) {
-      asked = true;
-      err_line("bulkhead: passed " + signal_text(signal) + " on to the command; once more ends the sandbox");
-    }
-  }
 }
 
 }  // namespace

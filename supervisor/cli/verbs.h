@@ -10,6 +10,8 @@ Outcome<int> run_verb(const Context& context, const RunOptions& options);
 Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& options);
 Outcome<int> sandbox_plan_verb(const Context& context, const SandboxPlanOptions& options);
 Outcome<int> policy_check_verb(const Context& context, const PolicyCheckOptions& options);
+Outcome<int> policy_diff_verb(const Context& context, const PolicyDiffOptions& options);
+Outcome<int> policy_learn_verb(const Context& context, const PolicyLearnOptions& options);
 Outcome<int> config_verb(const Context& context, const ConfigOptions& options);
 Outcome<int> diff_verb(const Context& context, const DiffOptions& options);
 Outcome<int> log_verb(const Context& context, const LogOptions& options);

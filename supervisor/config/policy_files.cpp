@@ -82,7 +82,9 @@ bool same_target(const std::string& a, const std::string& b) {
   return a == b || (left && right && *left == *right);
 }
 
-void patch(json& policy, json overrides) {
+}  // namespace
+
+void patch_policy(json& policy, json overrides) {
   if (!policy.is_object() || !overrides.is_object()) return;
   json mounts = json::object();
   if (const auto given = overrides.find("mounts"); given != overrides.end() && given->is_object()) {
@@ -101,6 +103,8 @@ void patch(json& policy, json overrides) {
     all[target] = mount;
   }
 }
+
+namespace {
 
 Result<json> read_profile(const std::string& name, const std::string& policy_file,
                           const std::vector<std::string>& policy_dirs, const Document& document) {
@@ -161,7 +165,7 @@ Result<PolicyFiles> read_policy_files(const std::string& name_or_path, const std
   BULKHEAD_ASSIGN(files.document, read_document_file(path));
   files.policy = files.document.value;
   give_name(files.policy, path);
-  patch(files.policy, overrides);
+  patch_policy(files.policy, overrides);
   const json completed = apply_defaults(files.policy);
   const json profile = completed.is_object() ? completed["seccomp"] : json();
   // What is no profile's name is the reader's to refuse.

@@ -28,6 +28,9 @@ struct PolicyFiles {
   std::map<std::string, nlohmann::json> profiles;  // the seccomp profile it names, by that name
 };
 
+// Changes a policy by a merge patch, as read_policy_files() does by its overrides.
+void patch_policy(nlohmann::json& policy, nlohmann::json overrides);
+
 // `overrides` is a merge patch (RFC 7396), such as {"limits": {"memory": "1Gi"}}; a mount in it takes the place of the
 // whole mount. A profile is a path beside the policy's file ("./mine.json") or a name: seccomp/NAME.json in the
 // directory of the policy, else in one of `policy_dirs`.

@@ -1,5 +1,6 @@
 #include "supervisor/cli/options.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -79,8 +80,28 @@ TEST(Options, SandboxPlanNeedsNoCommand) {
   EXPECT_EQ(parsed<SandboxPlanOptions>({"sandbox", "plan", "--", "ls"}).command, (Words{"ls"}));
 }
 
+TEST(Options, PolicyLearnLeavesTheCommandsWordsAlone) {
+  for (const bool dashes : {false, true}) {
+    Words words{"policy", "learn", "--policy", "p", "--rounds", "3", "-o", "f"};
+    if (dashes) words.emplace_back("--");
+    words.insert(words.end(), {"ls", "-o", "--json"});
+    const auto learn = parsed<PolicyLearnOptions>(words);
+    EXPECT_EQ(learn.command, (Words{"ls", "-o", "--json"}));
+    EXPECT_EQ(learn.policy, "p");
+    EXPECT_EQ(learn.output, "f");
+    EXPECT_EQ(learn.rounds, 3U);
+    EXPECT_EQ(learn.format, Format::text);
+  }
+  EXPECT_EQ(parsed<PolicyLearnOptions>({"policy", "learn", "--", "ls"}).rounds, 1U);
+  EXPECT_THAT(refused({"policy", "learn", "--rounds", "0", "--", "ls"}), ::testing::HasSubstr("rounds"));
+  EXPECT_THAT(refused({"policy", "learn"}), ::testing::HasSubstr("a command is missing"));
+}
+
 TEST(Options, TheOtherVerbs) {
   EXPECT_EQ(parsed<PolicyCheckOptions>({"policy", "check", "p"}).policy, "p");
+  const auto diff = parsed<PolicyDiffOptions>({"policy", "diff", "a", "b", "--json"});
+  EXPECT_EQ(diff.from + diff.to, "ab");
+  EXPECT_EQ(diff.format, Format::json);
   EXPECT_EQ(parsed<ConfigOptions>({"config", "f"}).file, "f");
   EXPECT_TRUE(parsed<DiffOptions>({"diff", "--stat", "r/a"}).stat);
   EXPECT_EQ(parsed<LogOptions>({"log", "a"}).agent, "a");

@@ -54,6 +54,19 @@ std::size_t index_of(const LaunchPlan& plan, Step step, const std::string& targe
   return plan.operations.size();
 }
 
+TEST(Plan, LearnsOnlyWhenTheCallerSaysSo) {
+  EXPECT_TRUE(plan_of({{"version", 1}}).learning.empty());
+  Placement place = fixed_place();
+  place.learn = true;
+  const LaunchPlan plan = plan_of({{"version", 1}}, place);
+  EXPECT_FALSE(plan.learning.empty());
+  EXPECT_EQ(decode(encode(plan)).value().learning.size(), plan.learning.size());
+  // Without a filter there is nothing but to tell of paths.
+  const LaunchPlan bare = plan_of({{"version", 1}, {"seccomp", "none"}, {"allow", {"no-seccomp"}}}, place);
+  EXPECT_TRUE(bare.seccomp.empty());
+  EXPECT_FALSE(bare.learning.empty());
+}
+
 TEST(Plan, StepsOfTheProcessComeInTheOnlyOrderThatHolds) {
   const LaunchPlan plan = plan_of({{"version", 1}});
   const std::vector<std::size_t> order{index_of(plan, Step::create_cgroup),  index_of(plan, Step::user_namespace),

@@ -1,0 +1,76 @@
+// What the two filters of a learning sandbox say together: the kernel takes the stricter, of equals the later one.
+#include <gtest/gtest.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <fstream>
+
+#include "sandbox/init/path_calls.h"
+#include "sandbox/spec/seccomp_profile.h"
+#include "tests/support/bpf_eval.h"
+
+namespace bulkhead {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uint32_t kRefused = SECCOMP_RET_ERRNO | EPERM;
+
+SeccompProfile profile(const std::string& name) {
+  std::ifstream file(std::string(BULKHEAD_SOURCE_DIR) + "/policies/seccomp/" + name + ".json");
+  return parse_seccomp_profile(name, json::parse(file), {}).value();
+}
+
+std::uint32_t verdict(const std::vector<sock_filter>& program, int number, std::uint32_t arch = AUDIT_ARCH_X86_64) {
+  seccomp_data data{};
+  data.nr = number;
+  data.arch = arch;
+  return testing::evaluate_bpf(program, data);
+}
+
+TEST(Learning, TheCommandIsToldOfPathsAndOfWhatIsRefused) {
+  const SeccompProfile given = profile("default");
+  const LearningPrograms programs = compile_learning(&given).value();
+  for (const PathCall& call : kPathCalls) {
+    EXPECT_EQ(verdict(programs.command, call.number), SECCOMP_RET_USER_NOTIF) << call.name;
+    EXPECT_EQ(verdict(programs.base, call.number), SECCOMP_RET_ALLOW) << call.name;
+  }
+  for (const int refused : {SYS_unshare, SYS_mount, SYS_keyctl}) {
+    EXPECT_EQ(verdict(programs.command, refused), SECCOMP_RET_USER_NOTIF) << refused;
+    EXPECT_EQ(verdict(programs.base, refused), SECCOMP_RET_USER_NOTIF) << refused;
+  }
+  for (const int allowed : {SYS_read, SYS_write, SYS_sendmsg, SYS_close})
+    EXPECT_EQ(verdict(programs.command, allowed), SECCOMP_RET_ALLOW) << allowed;
+}
+
+// Init answers a call with a path by "continue": so a refusal must never wait for init's answer.
+TEST(Learning, ARefusedCallWithAPathIsRefusedByTheFilterBelow) {
+  SeccompProfile nothing{.name = "p", .default_action = "SCMP_ACT_ERRNO", .default_errno = -1, .rules = {}};
+  const LearningPrograms by_default = compile_learning(&nothing).value();
+  for (const PathCall& call : kPathCalls) EXPECT_EQ(verdict(by_default.base, call.number), kRefused) << call.name;
+  SeccompProfile by_rule{.name = "p", .default_action = "SCMP_ACT_ALLOW", .default_errno = -1, .rules = {}};
+  for (const PathCall& call : kPathCalls)
+    by_rule.rules.push_back({.names = {call.name}, .action = "SCMP_ACT_ERRNO", .errno_return = -1, .conditions = {}});
+  const LearningPrograms ruled = compile_learning(&by_rule).value();
+  for (const PathCall& call : kPathCalls) EXPECT_EQ(verdict(ruled.base, call.number), kRefused) << call.name;
+  // Nor must what the command tells init of the listener with: nobody would answer.
+  for (const int own : {SYS_sendmsg, SYS_seccomp, SYS_write}) EXPECT_EQ(verdict(by_default.base, own), kRefused) << own;
+}
+
+TEST(Learning, ForeignCallsAreKilledWhateverTheirNumber) {
+  for (const char* name : {"default", "strict"}) {
+    const SeccompProfile given = profile(name);
+    const LearningPrograms programs = compile_learning(&given).value();
+    EXPECT_EQ(verdict(programs.base, SYS_openat, AUDIT_ARCH_I386), SECCOMP_RET_KILL_PROCESS) << name;
+  }
+}
+
+TEST(Learning, WithoutAProfileNothingIsRefused) {
+  const LearningPrograms programs = compile_learning(nullptr).value();
+  EXPECT_TRUE(programs.base.empty());
+  EXPECT_EQ(verdict(programs.command, SYS_openat), SECCOMP_RET_USER_NOTIF);
+  EXPECT_EQ(verdict(programs.command, SYS_mount), SECCOMP_RET_ALLOW);
+}
+
+}  // namespace
+}  // namespace bulkhead
