@@ -125,9 +125,8 @@ Result<> PolicyReader::read_capabilities() {
 }
 
 Result<> PolicyReader::read_seccomp() {
-  if (!spec_.allows(Loosening::terminal_injection)) {
-    BULKHEAD_ASSIGN(spec_.terminal_guard_.code, compile_terminal_guard());
-  }
+  BULKHEAD_ASSIGN(spec_.terminal_guard_.code,
+                  compile_guard(!spec_.allows(Loosening::terminal_injection), !spec_.allows(Loosening::no_seccomp)));
   const JsonNode node = part("seccomp");
   BULKHEAD_ASSIGN(const std::string wanted, node.string());
   if (wanted == "none") {

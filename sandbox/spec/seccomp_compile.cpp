@@ -2,6 +2,7 @@
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -137,14 +138,27 @@ Result<std::vector<sock_filter>> compile_with_libseccomp(const SeccompProfile& p
   return program_of(filter);
 }
 
-Result<std::vector<sock_filter>> compile_terminal_guard() {
+Result<std::vector<sock_filter>> compile_guard(bool terminal, bool core_limit) {
+  if (!terminal && !core_limit) return std::vector<sock_filter>{};
   BULKHEAD_ASSIGN(const Filter filter, new_filter(SCMP_ACT_ALLOW));
-  for (const std::uint64_t request : {std::uint64_t{TIOCSTI}, std::uint64_t{TIOCLINUX}}) {
-    // The kernel looks at 32 bits of the request; a comparison of 64 is passed by with any bit above them.
-    const scmp_arg_cmp low_half{1, SCMP_CMP_MASKED_EQ, 0xffffffff, request};
-    if (const int code = seccomp_rule_add_array(filter.get(), SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1, &low_half);
-        code < 0)
-      return refused("add seccomp rule for", "'ioctl'", code);
+  const auto add = [&](std::uint32_t action, int call, const char* name,
+                       std::initializer_list<scmp_arg_cmp> conditions) -> Result<> {
+    const int code = seccomp_rule_add_array(filter.get(), action, call, static_cast<unsigned>(conditions.size()),
+                                            conditions.begin());
+    if (code < 0) return refused("add seccomp rule for", name, code);
+    return {};
+  };
+  // The kernel looks at 32 bits of these arguments; a comparison of 64 is passed by with any bit above them.
+  constexpr std::uint64_t kLowHalf = 0xffffffff;
+  if (terminal)
+    for (const std::uint64_t request : {std::uint64_t{TIOCSTI}, std::uint64_t{TIOCLINUX}})
+      BULKHEAD_TRY(
+          add(SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), "'ioctl'", {{1, SCMP_CMP_MASKED_EQ, kLowHalf, request}}));
+  if (core_limit) {
+    BULKHEAD_TRY(
+        add(SCMP_ACT_ERRNO(0), SCMP_SYS(setrlimit), "'setrlimit'", {{0, SCMP_CMP_MASKED_EQ, kLowHalf, RLIMIT_CORE}}));
+    BULKHEAD_TRY(add(SCMP_ACT_ERRNO(0), SCMP_SYS(prlimit64), "'prlimit64'",
+                     {{1, SCMP_CMP_MASKED_EQ, kLowHalf, RLIMIT_CORE}, {2, SCMP_CMP_NE, 0, 0}}));
   }
   return program_of(filter);
 }

@@ -86,8 +86,10 @@ std::vector<sock_filter> unobserved(std::vector<sock_filter> program);
 
 std::string system_call_name(int number);  // "unshare"; "call 9999" for one that this libseccomp does not know
 
-// A second, always loaded filter that allows all but TIOCSTI and TIOCLINUX, compared in the low 32 bits
-// (CVE-2019-10063).
-Result<std::vector<sock_filter>> compile_terminal_guard();
+// A second filter, whatever the profile is. Of terminals: all but TIOCSTI and TIOCLINUX, compared in the low 32 bits
+// (CVE-2019-10063). Of limits: a change of RLIMIT_CORE does nothing and is called done. It is 1, the one value with
+// which the kernel runs no piped core_pattern; whoever lowers it to 0, meaning well or not, would bring the host's
+// handler back.
+Result<std::vector<sock_filter>> compile_guard(bool terminal, bool core_limit);
 
 }  // namespace bulkhead

@@ -10,7 +10,7 @@ output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 status=0
 # shellcheck disable=SC2016 # expanded inside the machine
-scripts/vm --show "$build" --timeout "${BULKHEAD_TEST_TIMEOUT:-1500}" -- bash -c '
+scripts/vm --show "$build" --timeout "${BULKHEAD_VM_TIMEOUT:-2700}" -- bash -c '
   mkdir -p /tmp/home && export HOME=/tmp/home
   python3 tests/support/traces.py >/tmp/before
   python3 tests/support/gtest_run.py /tmp/results kernel-v2 "$1"/tests/kernel_*

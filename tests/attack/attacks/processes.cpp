@@ -110,6 +110,20 @@ Outcome starve_init(Arguments) {
   return succeeded("pid 1 can write no file");
 }
 
+// With a core limit of 1 the kernel runs no piped core_pattern, which would be root of the host; with 0 it does.
+Outcome lower_core_limit(Arguments) {
+  rlimit limit{0, 1};
+  for (const bool newer : {true, false}) {
+    const long done = newer ? syscall(SYS_prlimit64, 0, RLIMIT_CORE | 1L << 32, &limit, nullptr)
+                            : syscall(SYS_setrlimit, RLIMIT_CORE, &limit);
+    if (done != 0) return answered(done, "setrlimit");
+    rlimit now{};
+    if (getrlimit(RLIMIT_CORE, &now) != 0) return not_tried("getrlimit");
+    if (now.rlim_cur != 1) return succeeded("the core limit is " + std::to_string(now.rlim_cur));
+  }
+  return blocked("the core limit stays 1");
+}
+
 Outcome kill_init(Arguments a) {
   const pid_t pid = target_of(a);
   for (const int signal : {SIGTERM, SIGSTOP, SIGSEGV, SIGILL, SIGABRT, SIGKILL})
@@ -145,6 +159,7 @@ constexpr Attack kAttacks[]{
     {"see_process", see_process},
     {"starve_init", starve_init},
     {"kill_init", kill_init},
+    {"lower_core_limit", lower_core_limit},
     {"add_key", add_key},
     {"find_key", find_key},
     {"request_key", request_key},

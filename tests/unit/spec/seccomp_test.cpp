@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <seccomp.h>
@@ -376,7 +377,7 @@ TEST_F(StrictProfile, MakesNoSockets) {
 }
 
 TEST(TerminalGuard, StopsInjectionWhateverTheHighBits) {
-  const auto guard = compile_terminal_guard().value();
+  const auto guard = compile_guard(true, true).value();
   for (const std::uint64_t request : {std::uint64_t{TIOCSTI}, std::uint64_t{TIOCLINUX}}) {
     EXPECT_EQ(run(guard, __NR_ioctl, {0, request}), "errno 1");
     EXPECT_EQ(run(guard, __NR_ioctl, {0, request | kHigh}), "errno 1");
@@ -390,6 +391,21 @@ TEST(TerminalGuard, StopsInjectionWhateverTheHighBits) {
 #if defined(__x86_64__)
   EXPECT_EQ(run(guard, __X32_SYSCALL_BIT | __NR_ioctl, {0, TIOCSTI}), "kill process");
 #endif
+}
+
+TEST(CoreGuard, LetsNobodyLowerTheOneThatKeepsTheHostsHandlerAway) {
+  const auto guard = compile_guard(false, true).value();
+  for (const std::uint64_t resource : {std::uint64_t{RLIMIT_CORE}, RLIMIT_CORE | kHigh}) {
+    EXPECT_EQ(run(guard, __NR_setrlimit, {resource, 1}), "errno 0");
+    EXPECT_EQ(run(guard, __NR_prlimit64, {0, resource, 1}), "errno 0");
+    EXPECT_EQ(run(guard, __NR_prlimit64, {0, resource, 0}), "allow");
+    EXPECT_EQ(run(guard, __NR_getrlimit, {resource, 1}), "allow");
+  }
+  EXPECT_EQ(run(guard, __NR_setrlimit, {RLIMIT_NOFILE, 1}), "allow");
+  EXPECT_EQ(run(guard, __NR_prlimit64, {0, RLIMIT_NOFILE, 1}), "allow");
+  EXPECT_EQ(run(guard, __NR_ioctl, {0, TIOCSTI}), "allow");
+  EXPECT_EQ(run(compile_guard(true, false).value(), __NR_setrlimit, {RLIMIT_CORE, 1}), "allow");
+  EXPECT_TRUE(compile_guard(false, false).value().empty());
 }
 
 TEST(Profile, ReadsTheOciFormat) {

@@ -466,9 +466,9 @@ TEST(Allow, RefusesAHostUserWithPrivilege) {
 }
 
 TEST(Loosening, HasAWordEach) {
-  for (const char* word : {"host-identity", "inside-root", "capabilities", "host-network", "writable-host",
-                           "unlimited-memory", "unlimited-pids", "no-seccomp", "no-landlock", "unmasked-proc",
-                           "terminal-injection"}) {
+  for (const char* word :
+       {"host-identity", "inside-root", "capabilities", "host-network", "writable-host", "unlimited-memory",
+        "unlimited-pids", "no-seccomp", "no-landlock", "unmasked-proc", "terminal-injection"}) {
     const auto loosening = parse_loosening(word);
     ASSERT_TRUE(loosening) << word;
     EXPECT_EQ(name(*loosening), word);
