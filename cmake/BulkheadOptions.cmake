@@ -1,6 +1,6 @@
 # Warnings, hardening and sanitizers, as one interface target every target of ours links.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")  # -O3 gains nothing here and takes longer to build
-set(BULKHEAD_SANITIZER "" CACHE STRING "empty, address (with undefined) or thread")
+set(BULKHEAD_SANITIZER "" CACHE STRING "empty, address (with undefined), thread, or fuzzer (address, undefined and libFuzzer's coverage)")
 
 add_library(bulkhead_options INTERFACE)
 target_include_directories(bulkhead_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
@@ -14,11 +14,15 @@ target_link_options(bulkhead_options INTERFACE -fuse-ld=lld -Wl,-z,relro,-z,now)
 if(BULKHEAD_SANITIZER STREQUAL "address")
   target_compile_options(bulkhead_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(bulkhead_options INTERFACE -fsanitize=address,undefined)
+elseif(BULKHEAD_SANITIZER STREQUAL "fuzzer")
+  target_compile_options(bulkhead_options INTERFACE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+    -fno-omit-frame-pointer)
+  target_link_options(bulkhead_options INTERFACE -fsanitize=address,undefined)
 elseif(BULKHEAD_SANITIZER STREQUAL "thread")
   target_compile_options(bulkhead_options INTERFACE -fsanitize=thread -fno-omit-frame-pointer)
   target_link_options(bulkhead_options INTERFACE -fsanitize=thread)
 elseif(BULKHEAD_SANITIZER)
-  message(FATAL_ERROR "BULKHEAD_SANITIZER is empty, address or thread, not '${BULKHEAD_SANITIZER}'")
+  message(FATAL_ERROR "BULKHEAD_SANITIZER is empty, address, thread or fuzzer, not '${BULKHEAD_SANITIZER}'")
 endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_definitions(bulkhead_options INTERFACE _FORTIFY_SOURCE=2)

@@ -42,9 +42,10 @@ char buffer[65536];
   clock_gettime(CLOCK_REALTIME, &now);
   record.magic = bulkhead::kInitRecordMagic;
   record.ended_unix_ms = now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-  // Nobody is left to tell if this fails; the launcher still sees our exit status.
-  const ssize_t written = pwrite(bulkhead::kInitRecordFd, &record, sizeof record, 0);
-  _exit(written == static_cast<ssize_t>(sizeof record) ? status : 125);
+  // The command may have taken our room for files (prlimit), so a record that cannot be written changes nothing about
+  // the status, which the launcher sees as well.
+  [[maybe_unused]] const ssize_t written = pwrite(bulkhead::kInitRecordFd, &record, sizeof record, 0);
+  _exit(status);
 }
 
 // Copies what has arrived. Beyond the bound the output is read and dropped, so that the command never blocks on it.

@@ -142,7 +142,12 @@ Result<> Cgroup::limit(const std::string& what, std::uint64_t number) {
   const bool v1 = layout_.mode == CgroupMode::hybrid;
   const std::string text = std::to_string(number);
   if (what == "memory") {
-    if (v1) return write_kernel_file(directory("memory") + "/memory.limit_in_bytes", text);
+    if (v1) {
+      // What lies in sockets of the internet families is no part of the memory there: it has a limit of its own.
+      const std::string sockets = directory("memory") + "/memory.kmem.tcp.limit_in_bytes";
+      if (exists(sockets)) BULKHEAD_TRY(write_kernel_file(sockets, text));
+      return write_kernel_file(directory("memory") + "/memory.limit_in_bytes", text);
+    }
     BULKHEAD_TRY(write_kernel_file(directory("") + "/memory.max", text));
     return write_kernel_file(directory("") + "/memory.oom.group", "1");  // on the leaf: the whole agent or nothing
   }
@@ -163,6 +168,13 @@ Result<> Cgroup::limit(const std::string& what, std::uint64_t number) {
     BULKHEAD_TRY(write_kernel_file(directory("cpu") + "/cpu.cfs_period_us", std::to_string(kPeriodUs)));
     return write_kernel_file(directory("cpu") + "/cpu.cfs_quota_us", quota);
   }
+  // v1 has a soft limit, which is reclaimed to when the host runs short, and shares, of which 1024 are everybody's.
+  if (what == "memory_high")
+    return write_kernel_file(v1 ? directory("memory") + "/memory.soft_limit_in_bytes" : directory("") + "/memory.high",
+                             text);
+  if (what == "cpu_weight")
+    return v1 ? write_kernel_file(directory("cpu") + "/cpu.shares", std::to_string(number * 1024 / 100))
+              : write_kernel_file(directory("") + "/cpu.weight", text);
   if (what == "pids") return write_kernel_file(directory(v1 ? "pids" : "") + "/pids.max", text);
   return fail("limit cgroup", what, "not a known limit");
 }

@@ -39,19 +39,6 @@ int do_working_directory(const ChildOperation& op) {
   return 0;
 }
 
-int do_loopback() {
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -1;
-  ifreq request{};
-  memcpy(request.ifr_name, "lo", 3);
-  request.ifr_flags = IFF_UP | IFF_RUNNING;
-  const int result = ioctl(fd, SIOCSIFFLAGS, &request);
-  const int saved = errno;
-  close(fd);
-  errno = saved;
-  return result;
-}
-
 int do_session_keyring() {
   const long result = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
   return result >= 0 || errno == ENOSYS ? 0 : -1;  // a kernel without keyrings has none to hide
@@ -163,7 +150,7 @@ int perform(Tree& tree, int& ruleset, const ChildOperation& op, const ChildConte
     case Step::session_keyring:
       return do_session_keyring();
     case Step::loopback:
-      return do_loopback();
+      return context.network >= 0 ? setns(context.network, CLONE_NEWNET) : loopback_up();
     case Step::hostname:
       return sethostname(op.text, strlen(op.text));
     case Step::working_directory:
@@ -304,6 +291,19 @@ bool read_within(int fd, void* answer, std::size_t size, int timeout_ms) {
 constexpr int kEnterTimeoutMs = 2000;
 
 }  // namespace
+
+int loopback_up() {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  ifreq request{};
+  memcpy(request.ifr_name, "lo", 3);
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  const int result = ioctl(fd, SIOCSIFFLAGS, &request);
+  const int saved = errno;
+  close(fd);
+  errno = saved;
+  return result;
+}
 
 pid_t clone_child(ChildContext& context, std::uint64_t clone_flags, int cgroup_fd, int& pidfd) {
   return clone_on(context, clone_flags, cgroup_fd, pidfd, child_stack, run_child);

@@ -26,6 +26,7 @@ struct ChildContext {
   int join_pidfd = -1;  // a further command: enter this process's namespaces instead of having new ones
   int join_namespaces = 0;
   int user_namespace = -1;
+  int network = -1;     // a namespace made ahead, with lo up; -1: the clone made one
   uid_t owner_uid = 0;  // host uid and gid of what the sandbox owns (tmpfs)
   gid_t owner_gid = 0;
   uid_t uid = 0;  // to become, as seen from the user namespace it is in by then
@@ -55,6 +56,8 @@ struct ChildContext {
 // Clones with `clone_flags` (CLONE_NEW…; into the cgroup v2 directory `cgroup_fd`, if ≥ 0) and runs the operations in
 // the child. Returns the child's pid and its pidfd, or -1 with errno. Returns when the child has executed init or died.
 pid_t clone_child(ChildContext& context, std::uint64_t clone_flags, int cgroup_fd, int& pidfd);
+
+int loopback_up();  // in the network namespace we are in
 
 struct ChildReport {
   std::uint64_t failed_at = 0;

@@ -1,6 +1,7 @@
 #include "sandbox/launch/child_arguments.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <charconv>
 
@@ -147,6 +148,12 @@ Result<> ChildArguments::set_descriptors(const Stdio& stdio, int record) {
   if (stdio.in < 0 || stdio.out < 0 || stdio.err < 0 || stdio.capture) {
     BULKHEAD_ASSIGN(null, open_file("/dev/null", O_RDWR));
   }
+  // A directory, even one opened with O_PATH, would be a way out of the root (CVE-2024-21626).
+  for (const int fd : {stdio.in, stdio.out, stdio.err}) {
+    struct stat st;
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+      return fail("launch", "standard stream", "is a directory", "give the command a file, a pipe or a terminal");
+  }
   const auto or_null = [&](int fd) { return fd >= 0 ? fd : null.get(); };
   BULKHEAD_TRY(place(or_null(stdio.in), 0));
   if (stdio.capture) {
@@ -167,7 +174,7 @@ Result<> ChildArguments::set_descriptors(const Stdio& stdio, int record) {
   }
   context.moves = moves.data();
   context.move_count = moves.size();
-  for (int* needed : {&context.user_namespace, &context.init_fd})
+  for (int* needed : {&context.user_namespace, &context.network, &context.init_fd})
     if (*needed >= 0) BULKHEAD_TRY(keep_high(*needed));
   return {};
 }

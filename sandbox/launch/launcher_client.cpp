@@ -14,6 +14,8 @@
 namespace bulkhead {
 namespace {
 
+constexpr const char* kSpareNetworks = "4";  // about 400 KiB of kernel memory each
+
 using nlohmann::json;
 
 std::string init_path_beside(const std::string& launcher_path) {
@@ -97,11 +99,13 @@ Result<LauncherClient> LauncherClient::connect(const std::string& socket_path) {
   return client;
 }
 
-Result<LauncherClient> LauncherClient::start_private(const std::string& launcher_path, const std::string& state_dir) {
+Result<LauncherClient> LauncherClient::start_private(const std::string& launcher_path, const std::string& state_dir,
+                                                     unsigned spare_networks) {
   BULKHEAD_ASSIGN(auto channels, Channel::pair());
   const Fd theirs = channels.second.take();
   std::vector<std::string> arguments{launcher_path, "--channel-fd", "3", "--init", init_path_beside(launcher_path)};
   if (!state_dir.empty()) arguments.insert(arguments.end(), {"--state", state_dir});
+  if (spare_networks != 0) arguments.insert(arguments.end(), {"--spare-networks", std::to_string(spare_networks)});
   BULKHEAD_TRY(start(launcher_path, std::move(arguments), {{theirs.get(), 3}}, false));
   LauncherClient client;
   client.channel_ = std::move(channels.first);
@@ -115,8 +119,8 @@ Result<LauncherClient> LauncherClient::start_detached(const std::string& launche
   const Fd ready_read(ready[0]);
   Fd ready_write(ready[1]);
   BULKHEAD_TRY(start(launcher_path,
-                     {launcher_path, "--listen", socket_path, "--state", state_dir, "--ready-fd", "3", "--init",
-                      init_path_beside(launcher_path)},
+                     {launcher_path, "--listen", socket_path, "--state", state_dir, "--ready-fd", "3",
+                      "--spare-networks", kSpareNetworks, "--init", init_path_beside(launcher_path)},
                      {{ready_write.get(), 3}}, true));
   ready_write.reset();
   BULKHEAD_ASSIGN(std::string words, read_fd(ready_read.get(), 4096));

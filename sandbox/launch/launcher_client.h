@@ -42,7 +42,9 @@ class LauncherClient {
   // Connects to the launcher that listens at `socket_path`.
   static Result<LauncherClient> connect(const std::string& socket_path);
   // Starts a launcher of our own, our child, which ends when we do (`bulkhead sandbox run`). `state_dir` may be empty.
-  static Result<LauncherClient> start_private(const std::string& launcher_path, const std::string& state_dir);
+  // `spare_networks`: how many network namespaces it makes ahead, for who starts many sandboxes.
+  static Result<LauncherClient> start_private(const std::string& launcher_path, const std::string& state_dir,
+                                              unsigned spare_networks = 0);
   // Starts a launcher that outlives us and listens at `socket_path`; returns when it does. It ends by shutdown(), or
   // when it has neither sandboxes nor clients for a minute.
   static Result<LauncherClient> start_detached(const std::string& launcher_path, const std::string& state_dir,

@@ -43,6 +43,8 @@ int main(int argc, char** argv) {
       channel_fd = std::atoi(value);
     else if (key == "--ready-fd")
       ready_fd = std::atoi(value);
+    else if (key == "--spare-networks")
+      options.spare_networks = static_cast<std::size_t>(std::atoi(value));
     else if (key == "--init")
       options.init_path = value;
     else {

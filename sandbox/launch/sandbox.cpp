@@ -12,9 +12,10 @@
 
 #include "sandbox/base/text.h"
 #include "sandbox/base/units.h"
-#include "sandbox/init/init_protocol.h"
 #include "sandbox/launch/child_arguments.h"
+#include "sandbox/launch/init_record.h"
 #include "sandbox/launch/prepared_root.h"
+#include "sandbox/launch/spare_networks.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/sys/files.h"
 
@@ -42,7 +43,7 @@ std::uint64_t namespace_flags(const std::string& words) {
 Result<Cgroup> make_cgroup(const LaunchSite& site, const LaunchPlan& plan) {
   std::set<std::string> controllers{"memory"};  // for its peak, limited or not
   for (const Operation& op : plan.operations)
-    if (op.step == Step::limit_cgroup) controllers.insert(op.target);
+    if (op.step == Step::limit_cgroup) controllers.insert(op.target.substr(0, op.target.find('_')));  // cpu_weight: cpu
   std::optional<Cgroup> cgroup;
   for (const Operation& op : plan.operations) {
     if (op.step == Step::create_cgroup) {
@@ -78,10 +79,14 @@ std::expected<Sandbox, SetupFailure> Sandbox::start(const LaunchSite& site, cons
   p.context.user_namespace = user_namespace;
   p.context.last_capability = site.last_capability;
   p.context.init_fd = site.init_fd;
-  if (auto placed = p.set_descriptors(stdio, record); !placed) return failed(Step::exec_init, placed.error());
   std::uint64_t flags = 0;
   for (const Operation& op : plan.operations)
     if (op.step == Step::new_namespaces) flags = namespace_flags(op.text);
+  Fd network;
+  if (flags & CLONE_NEWNET) network = site.networks->take();
+  if (network.valid()) flags &= ~std::uint64_t{CLONE_NEWNET};
+  p.context.network = network.get();
+  if (auto placed = p.set_descriptors(stdio, record); !placed) return failed(Step::exec_init, placed.error());
 
   Sandbox sandbox;
   sandbox.started_ = Clock::now();
@@ -119,6 +124,13 @@ std::expected<Sandbox, SetupFailure> Sandbox::launch(const LaunchSite& site, std
     if (op.step == Step::limit_wall) sandbox.wall_deadline_ = sandbox.started_ + std::chrono::milliseconds(op.number);
     if (op.step == Step::limit_cpu_time) sandbox.cpu_limit_us_ = op.number * 1000;
   }
+  // What is done is done: kept is what explains an ending and what a further command goes through. With a thousand
+  // sandboxes the rest would be most of our memory, which every fork of ours maps once more.
+  std::erase_if(plan.operations,
+                [](const Operation& op) { return op.step >= Step::root_tmpfs && op.step < Step::working_directory; });
+  plan.operations.shrink_to_fit();
+  plan.command.argv.resize(1);
+  plan.command.environment.clear();
   sandbox.plan_ = std::move(plan);
   return sandbox;
 }
@@ -223,28 +235,6 @@ std::optional<Clock::time_point> Sandbox::enforce(Clock::time_point now) {
 
 namespace {
 
-std::optional<InitRecord> read_record(int fd) {
-  InitRecord record;
-  if (fd < 0 || pread(fd, &record, sizeof record, 0) != static_cast<ssize_t>(sizeof record)) return std::nullopt;
-  if (record.magic != kInitRecordMagic || record.outcome > InitOutcome::setup_failed) return std::nullopt;
-  return record;
-}
-
-std::vector<Denial> read_denials(int fd) {
-  std::vector<Denial> denials;
-  InitDenial slots[kMostInitDenials];
-  const ssize_t bytes = fd < 0 ? -1 : pread(fd, slots, sizeof slots, static_cast<off_t>(kInitDenialsOffset));
-  for (std::size_t i = 0; bytes > 0 && i < static_cast<std::size_t>(bytes) / sizeof(InitDenial); ++i) {
-    if (slots[i].number < 0) break;
-    Denial denial{.call = system_call_name(slots[i].number), .times = slots[i].times, .who = {}, .arguments = {}};
-    denial.who.assign(slots[i].who, ::strnlen(slots[i].who, sizeof slots[i].who));
-    denial.who = printable(denial.who);  // the agent's own word
-    denial.arguments.assign(std::begin(slots[i].arguments), std::end(slots[i].arguments));
-    denials.push_back(std::move(denial));
-  }
-  return denials;
-}
-
 const Operation* find(const LaunchPlan& plan, Step step, const char* target) {
   for (const Operation& op : plan.operations)
     if (op.step == step && op.target == target) return &op;
@@ -324,22 +314,9 @@ ExitRecord Sandbox::conclude() {
     r.reason = EndReason::exited;
     r.exit_code = info.si_status;
   }
-  const auto record = read_record(record_.get());
-  if (record) {
-    r.stdout_dropped = record->stdout_dropped;
-    r.stderr_dropped = record->stderr_dropped;
-    if (!by_signal && record->outcome == InitOutcome::signalled) {
-      r.reason = EndReason::signalled;
-      r.signal = record->value;
-      r.exit_code = -1;
-    } else if (record->outcome == InitOutcome::exec_failed || record->outcome == InitOutcome::setup_failed) {
-      r.reason = EndReason::setup_failed;
-      r.step = record->outcome == InitOutcome::exec_failed ? "exec_command" : "init";
-      r.step_errno = record->value;
-      r.detail = r.step + " " + plan_.command.argv.front() + ": " + strerrordesc_np(record->value);
-    }
-  }
-  r.denials = read_denials(record_.get());
+  const auto record = read_init_record(record_.get());
+  if (record) note_end(r, *record, by_signal ? InitEnd::killed : InitEnd::exited, plan_.command.argv.front());
+  r.denials = read_init_denials(record_.get());
   if (cgroup_) {
     const CgroupUsage usage = cgroup_->usage();
     r.cpu_ms = static_cast<std::int64_t>(usage.cpu_us / 1000);
@@ -360,29 +337,6 @@ ExitRecord Sandbox::conclude() {
     r.reason = EndReason::seccomp;
   }
   describe(r, plan_);
-  return r;
-}
-
-ExitRecord record_of_init(const std::string& id, int record_fd) {
-  ExitRecord r;
-  r.id = id;
-  r.detail = "its launcher died before it ended";
-  const auto record = read_record(record_fd);
-  if (!record) return r;
-  r.ended_unix_ms = record->ended_unix_ms;
-  r.stdout_dropped = record->stdout_dropped;
-  r.stderr_dropped = record->stderr_dropped;
-  r.denials = read_denials(record_fd);
-  if (record->outcome == InitOutcome::exited) {
-    r.reason = EndReason::exited;
-    r.exit_code = record->value;
-  } else if (record->outcome == InitOutcome::signalled) {
-    r.reason = EndReason::signalled;
-    r.signal = record->value;
-  } else {
-    r.reason = EndReason::setup_failed;
-    r.step_errno = record->value;
-  }
   return r;
 }
 

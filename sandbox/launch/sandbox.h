@@ -16,6 +16,7 @@ namespace bulkhead {
 
 using Clock = std::chrono::steady_clock;
 class PreparedRoots;
+class SpareNetworks;
 
 // What the launcher has at hand for every launch.
 struct LaunchSite {
@@ -25,6 +26,7 @@ struct LaunchSite {
   int last_capability = 40;
   bool end_with_launcher = false;
   PreparedRoots* roots = nullptr;
+  SpareNetworks* networks = nullptr;
 };
 
 struct Stdio {
@@ -86,8 +88,5 @@ class Sandbox {
   std::optional<Clock::time_point> wall_deadline_;
   std::uint64_t cpu_limit_us_ = 0;
 };
-
-// What init alone can tell of a sandbox whose launcher died: how the command ended, or `lost`.
-ExitRecord record_of_init(const std::string& id, int record_fd);
 
 }  // namespace bulkhead

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -15,7 +16,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "sandbox/base/cbor.h"
 #include "sandbox/host/host_facts.h"
+#include "sandbox/launch/init_record.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/launch/workspace_mount.h"
 #include "sandbox/sys/files.h"
@@ -26,6 +29,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::seconds kPruneAfter{1};
+constexpr std::chrono::milliseconds kQuiet{3};  // without a request: time for what can be made ahead
 
 json to_reply(const Error& error, const std::string& step = {}) {
   return {{"error",
@@ -47,11 +51,14 @@ json reply(const Result<T>& result) {
   }
 }
 
-// A copy of bulkhead-init that nobody can write to: /proc/self/exe of pid 1 leads here (CVE-2019-5736).
+// A copy of bulkhead-init that nobody can write to: /proc/self/exe of pid 1 leads here (CVE-2019-5736). Nor can a
+// sandbox read it, for which the kernel makes whoever executes it undumpable from the first instruction on.
 Result<Fd> seal_init(const std::string& path) {
   BULKHEAD_ASSIGN(const Fd file, open_file(path, O_RDONLY));
   BULKHEAD_ASSIGN(const std::string content, read_fd(file.get()));
-  return make_memfd("bulkhead-init", content);
+  BULKHEAD_ASSIGN(Fd sealed, make_memfd("bulkhead-init", content));
+  if (::fchmod(sealed.get(), 0111) != 0) return errno_error("change mode", "bulkhead-init");
+  return sealed;
 }
 
 std::string file_name(std::string id) {
@@ -97,14 +104,15 @@ Result<> LauncherServer::prepare() {
   if (facts.cgroups.mode == CgroupMode::none)
     return fail("launcher", "cgroups", facts.cgroups.reason, "see `bulkhead doctor`");
   BULKHEAD_ASSIGN(init_, seal_init(options_.init_path));
-  BULKHEAD_ASSIGN(UidRanges ranges, UidRanges::open(options_.uid_lock_file));
+  BULKHEAD_ASSIGN(UidRanges ranges, UidRanges::open(options_.uid_lock_file, options_.cgroup_root));
   ranges_ = std::make_unique<UidRanges>(std::move(ranges));
   site_ = {.cgroups = facts.cgroups,
            .cgroup_root = options_.cgroup_root,
            .init_fd = init_.get(),
            .last_capability = facts.last_capability,
            .end_with_launcher = options_.only_client.valid(),
-           .roots = nullptr};
+           .roots = nullptr,
+           .networks = nullptr};
   if (!options_.state_dir.empty()) {
     BULKHEAD_TRY(make_directory(options_.state_dir + "/exits", 0700));
     BULKHEAD_TRY(make_directory(options_.state_dir + "/mnt", 0700));
@@ -117,6 +125,8 @@ Result<> LauncherServer::prepare() {
   }
   BULKHEAD_ASSIGN(roots_, PreparedRoots::open());
   site_.roots = &*roots_;
+  BULKHEAD_ASSIGN(networks_, SpareNetworks::open(options_.spare_networks));
+  site_.networks = &*networks_;
   epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_.valid()) return errno_error("epoll_create1");
   if (options_.listener.valid()) BULKHEAD_TRY(watch(options_.listener.get()));
@@ -199,6 +209,9 @@ Result<> LauncherServer::run() {
       return client->gone;
     });
     if (private_ && clients_.empty()) stop_ = true;
+    if (count == 0 && !networks_->complete())
+      if (auto added = networks_->add_one(); !added)
+        networks_ = SpareNetworks();  // starts make their own, and say why not
     tick();
   }
   kill_everything();
@@ -218,6 +231,7 @@ int LauncherServer::wait_milliseconds() const {
   if (!looks_.empty()) next = looks_.begin()->first;
   const auto now = Clock::now();
   if (!cgroups_to_remove_.empty()) next = std::min(next, now + std::chrono::milliseconds(5));
+  if (!networks_->complete()) next = std::min(next, now + kQuiet);
   if (prune_at_) next = std::min(next, *prune_at_);
   if (drop_roots_at_) next = std::min(next, *drop_roots_at_);
   if (!private_ && clients_.empty() && living_.empty()) next = std::min(next, idle_since_ + options_.linger);
@@ -286,9 +300,12 @@ void LauncherServer::serve(Client& client) {
   }
   json answer;
   try {
-    const json request = json::from_cbor((*message)->text);
-    answer = handle(request, std::move((*message)->fds));
-    answer["serial"] = request.at("serial");
+    if (const auto request = read_cbor((*message)->text)) {
+      answer = handle(*request, std::move((*message)->fds));
+      answer["serial"] = request->at("serial");
+    } else {
+      answer = to_reply(request.error());
+    }
   } catch (const json::exception& e) {
     answer = to_reply(Error{.operation = "read request", .detail = e.what()});
   }

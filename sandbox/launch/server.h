@@ -14,6 +14,7 @@
 
 #include "sandbox/launch/prepared_root.h"
 #include "sandbox/launch/sandbox.h"
+#include "sandbox/launch/spare_networks.h"
 #include "sandbox/launch/uid_ranges.h"
 #include "sandbox/launch/workspace_mount.h"
 #include "sandbox/sys/channel.h"
@@ -29,6 +30,7 @@ struct LauncherOptions {
   Fd listener;              // clients connect here; invalid for a private launcher
   Channel only_client;      // a private launcher's; it ends with it
   std::chrono::seconds linger{60};
+  std::size_t spare_networks = 0;  // network namespaces made ahead
 };
 
 class LauncherServer {
@@ -79,6 +81,7 @@ class LauncherServer {
   LaunchSite site_;
   Fd init_, epoll_;
   std::optional<PreparedRoots> roots_;
+  std::optional<SpareNetworks> networks_;
   std::unique_ptr<UidRanges> ranges_;
   std::optional<std::uint32_t> ready_range_;  // a private launcher's, made ahead
   std::vector<std::unique_ptr<Client>> clients_;

@@ -281,7 +281,9 @@ int open_bind_source(const ChildOperation& op, BindSource& source) {
   if (mount.failed()) return -1;
   std::uint64_t attributes = MOUNT_ATTR_NOSUID;
   if (!(op.flags & kDevice)) attributes |= MOUNT_ATTR_NODEV;
-  if (op.flags & kReadOnly) attributes |= MOUNT_ATTR_RDONLY;
+  // A device can be written to on a read-only mount; that its node, the host's own, gets no other time or mode is the
+  // point.
+  if (op.flags & (kReadOnly | kDevice)) attributes |= MOUNT_ATTR_RDONLY;
   if (op.flags & kNoExec) attributes |= MOUNT_ATTR_NOEXEC;
   if (set_attributes(mount.get(), attributes, recursive) != 0) return -1;
   source.kind = directory ? SourceKind::directory : SourceKind::file;

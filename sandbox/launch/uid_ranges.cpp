@@ -2,15 +2,18 @@
 
 #include <fcntl.h>
 
+#include <functional>
+
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
 
-Result<UidRanges> UidRanges::open(const std::string& lock_file) {
+Result<UidRanges> UidRanges::open(const std::string& lock_file, const std::string& whose) {
   BULKHEAD_TRY(make_directories(lock_file.substr(0, lock_file.rfind('/')), 0755));
   UidRanges ranges;
   BULKHEAD_ASSIGN(ranges.file_, open_file(lock_file, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  ranges.next_ = static_cast<std::uint32_t>(std::hash<std::string>{}(whose) % kRangeCount);
   return ranges;
 }
 

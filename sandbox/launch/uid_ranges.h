@@ -13,7 +13,9 @@ namespace bulkhead {
 
 class UidRanges {
  public:
-  static Result<UidRanges> open(const std::string& lock_file);
+  // `whose` (a state directory) decides where the search for a free range begins: two of them seldom want the same one,
+  // also while one is not running and its journal names ranges that nobody holds.
+  static Result<UidRanges> open(const std::string& lock_file, const std::string& whose = {});
   Result<std::uint32_t> acquire();     // the first uid of a free range
   Result<> adopt(std::uint32_t base);  // a range named before; EAGAIN when another launcher has it
   Result<> release(std::uint32_t base);

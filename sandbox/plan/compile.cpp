@@ -58,6 +58,8 @@ void add_cgroup(Builder& b) {
     limit(Step::limit_cgroup, "memory", limits.memory_bytes, "memory");
     limit(Step::limit_cgroup, "swap", limits.swap_bytes, "swap");
   }
+  if (limits.memory_high != 0) limit(Step::limit_cgroup, "memory_high", limits.memory_high, "memory_high");
+  if (limits.cpu_weight != 100) limit(Step::limit_cgroup, "cpu_weight", limits.cpu_weight, "cpu_weight");
   if (limits.cpu_milli != 0) limit(Step::limit_cgroup, "cpu", limits.cpu_milli, "cpu");
   if (limits.pids != 0) limit(Step::limit_cgroup, "pids", limits.pids, "pids");
   if (limits.wall.count() != 0)
@@ -183,6 +185,7 @@ void add_devices(Builder& b) {
 // keys, timers or other people's work (the list of the OCI default "maskedPaths", plus what is new since).
 void add_proc(Builder& b) {
   b.add(Step::proc, kBuiltIn).target = "/proc";
+  if (b.spec.allows(Loosening::unmasked_proc)) return;
   for (const char* path : {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"})
     b.add(Step::read_only, kBuiltIn).target = path;
   for (const char* path :

@@ -8,7 +8,7 @@
 namespace bulkhead {
 namespace {
 
-constexpr std::array<std::pair<Loosening, std::string_view>, 10> kWords{{
+constexpr std::array<std::pair<Loosening, std::string_view>, 11> kWords{{
     {Loosening::host_identity, "host-identity"},
     {Loosening::inside_root, "inside-root"},
     {Loosening::capabilities, "capabilities"},
@@ -18,6 +18,7 @@ constexpr std::array<std::pair<Loosening, std::string_view>, 10> kWords{{
     {Loosening::unlimited_pids, "unlimited-pids"},
     {Loosening::no_seccomp, "no-seccomp"},
     {Loosening::no_landlock, "no-landlock"},
+    {Loosening::unmasked_proc, "unmasked-proc"},
     {Loosening::terminal_injection, "terminal-injection"},
 }};
 

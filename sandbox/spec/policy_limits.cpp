@@ -64,8 +64,9 @@ Result<std::uint64_t> read_bytes(const JsonNode& node, std::uint64_t least, std:
 }
 
 Result<> PolicyReader::read_limits() {
-  static const std::vector<std::string> keys{"memory",   "swap",       "cpu",       "pids",  "wall",
-                                             "cpu_time", "open_files", "file_size", "output"};
+  static const std::vector<std::string> keys{"memory", "swap",        "cpu",        "pids",
+                                             "wall",   "cpu_time",    "open_files", "file_size",
+                                             "output", "memory_high", "cpu_weight"};
   const JsonNode limits = part("limits");
   BULKHEAD_TRY(limits.object_of(keys));
   Limits& out = spec_.limits_;
@@ -85,6 +86,13 @@ Result<> PolicyReader::read_limits() {
   }
   if (is_unlimited(at("swap"))) return at("swap").expected("a size such as 512Mi, or 0");
   BULKHEAD_ASSIGN(out.swap_bytes, read_bytes(at("swap"), 0, kMostBytes));
+  if (!is_unlimited(at("memory_high"))) {
+    BULKHEAD_ASSIGN(out.memory_high, read_bytes(at("memory_high"), kLeastMemory, kMostBytes));
+    if (out.memory_bytes != 0 && out.memory_high >= out.memory_bytes)
+      return at("memory_high").expected("less than the memory limit, which comes first otherwise");
+  }
+  BULKHEAD_ASSIGN(const auto weight, at("cpu_weight").integer(1, 10000));
+  out.cpu_weight = static_cast<std::uint32_t>(weight);
   if (!is_unlimited(at("cpu"))) {
     BULKHEAD_ASSIGN(out.cpu_milli, read_cpu(at("cpu")));
   }

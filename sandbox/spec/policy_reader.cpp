@@ -13,7 +13,7 @@ constexpr std::string_view kBuiltIn = "built-in";
 const std::vector<std::string>& top_level_keys() {
   static const std::vector<std::string> keys{"$schema",  "version",      "name",        "description", "root",
                                              "mounts",   "devices",      "environment", "limits",      "seccomp",
-                                             "hostname", "capabilities", "allow",       "tcp"};
+                                             "hostname", "capabilities", "allow",       "tcp",         "seccomp_allow"};
   return keys;
 }
 
@@ -143,6 +143,14 @@ Result<> PolicyReader::read_seccomp() {
     return node.refuse("no seccomp profile '" + printable(wanted, 80) + "'", suggest(wanted, known, "a profile"));
   }
   BULKHEAD_ASSIGN(spec_.seccomp_, parse_seccomp_profile(wanted, profile->second, capability_names_));
+  const JsonNode more = part("seccomp_allow");
+  BULKHEAD_ASSIGN(const auto elements, more.elements());
+  for (const JsonNode& element : elements) {
+    BULKHEAD_ASSIGN(const std::string name, element.string());
+    auto allowed = with_allowed(std::move(spec_.seccomp_), {name});
+    if (!allowed) return element.refuse(allowed.error().detail + " " + allowed.error().object, allowed.error().hint);
+    spec_.seccomp_ = *std::move(allowed);
+  }
   BULKHEAD_ASSIGN(spec_.seccomp_program_.code, compile_seccomp(observed(spec_.seccomp_)));
   return {};
 }

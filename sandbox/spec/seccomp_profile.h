@@ -55,6 +55,13 @@ Result<std::vector<sock_filter>> compile_seccomp(const SeccompProfile& profile);
 // By libseccomp alone: for profiles that seccomp_ranges.h leaves to it, and what its result is tested against.
 Result<std::vector<sock_filter>> compile_with_libseccomp(const SeccompProfile& profile);
 
+// The profile with more allowed: system calls by name, and named groups of them ("@debug"). Refuses what is neither,
+// with the near one as the hint.
+Result<SeccompProfile> with_allowed(SeccompProfile profile, const std::vector<std::string>& names);
+
+// The group that holds a call ("@debug"), or nothing.
+std::string group_of(std::string_view call);
+
 // The same profile with refusals made visible: what it answers with EPERM it tells to a listener (bulkhead-init), which
 // answers EPERM. Left out are calls that the listener itself, and the child before it, cannot do without.
 SeccompProfile observed(SeccompProfile profile);

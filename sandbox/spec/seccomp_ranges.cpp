@@ -19,6 +19,7 @@ constexpr std::uint32_t kNativeArchitecture = AUDIT_ARCH_AARCH64;
 #error "add this architecture's audit number"
 #endif
 constexpr std::uint32_t kForeignNumbers = 0x40000000;  // x32 on x86-64; no native call elsewhere
+constexpr std::uint32_t kNoCall = 0xffffffff;          // -1: a tracer's way to skip a call, and no foreign one
 
 using Code = std::vector<sock_filter>;
 
@@ -33,6 +34,10 @@ struct Verdict {
   std::vector<Conditional> rules;
 };
 
+// "the masked argument is equal to the masked datum" (seccomp_rule_add(3)): bits of the datum beside the mask do not
+// count.
+std::uint64_t datum(const SeccompCondition& masked) { return masked.value_two & masked.value; }
+
 bool holds(const SeccompCondition& c, std::uint64_t value) {
   if (c.op == "SCMP_CMP_EQ") return value == c.value;
   if (c.op == "SCMP_CMP_NE") return value != c.value;
@@ -40,7 +45,7 @@ bool holds(const SeccompCondition& c, std::uint64_t value) {
   if (c.op == "SCMP_CMP_LE") return value <= c.value;
   if (c.op == "SCMP_CMP_GT") return value > c.value;
   if (c.op == "SCMP_CMP_GE") return value >= c.value;
-  return (value & c.value) == c.value_two;
+  return (value & c.value) == datum(c);
 }
 
 // Whether no value fulfils both; false where that is not plain to see.
@@ -62,6 +67,8 @@ bool exclude(const SeccompRule& a, const SeccompRule& b) {
 
 // Adds a rule; false where the rules of this call contradict each other and their order would decide.
 bool add(Verdict& verdict, const SeccompRule& rule, std::uint32_t action) {
+  if (!verdict.rules.empty() && verdict.rules.back().rule == &rule) return true;  // it names the call twice
+  const std::size_t before = verdict.rules.size();
   if (rule.conditions.empty()) {
     if (verdict.always && verdict.otherwise != action) return false;
     verdict.always = true;
@@ -69,11 +76,11 @@ bool add(Verdict& verdict, const SeccompRule& rule, std::uint32_t action) {
   } else {
     verdict.rules.push_back({&rule, action});
   }
-  for (const Conditional& one : verdict.rules) {
+  for (const Conditional& one : verdict.rules)
     if (verdict.always && one.action != verdict.otherwise) return false;
+  if (verdict.rules.size() > before)
     for (const Conditional& other : verdict.rules)
-      if (one.action != other.action && !exclude(*one.rule, *other.rule)) return false;
-  }
+      if (other.action != action && !exclude(rule, *other.rule)) return false;
   if (verdict.always) verdict.rules.clear();
   return true;
 }
@@ -156,10 +163,10 @@ void add_condition(Tests& t, const SeccompCondition& c, Tests::Label fails) {
   t.load_half(high_half(c.index));
   if (c.op == "SCMP_CMP_MASKED_EQ") {
     t.mask(high);
-    t.test(BPF_JEQ, static_cast<std::uint32_t>(c.value_two >> 32), next, fails);
+    t.test(BPF_JEQ, static_cast<std::uint32_t>(datum(c) >> 32), next, fails);
     t.load_half(low_half(c.index));
     t.mask(low);
-    t.test(BPF_JEQ, static_cast<std::uint32_t>(c.value_two), next, fails);
+    t.test(BPF_JEQ, static_cast<std::uint32_t>(datum(c)), next, fails);
   } else if (c.op == "SCMP_CMP_EQ") {
     t.test(BPF_JEQ, high, next, fails);
     t.load_half(low_half(c.index));
@@ -246,8 +253,8 @@ std::optional<std::vector<sock_filter>> compile_ranges(const SeccompProfile& pro
   Code program{load(offsetof(seccomp_data, arch))};
   append(program,
          branch(BPF_JEQ, kNativeArchitecture, {verdict(SECCOMP_RET_KILL_PROCESS)}, {load(offsetof(seccomp_data, nr))}));
-  append(program,
-         branch(BPF_JGE, kForeignNumbers, search(ranges, 0, ranges.size()), {verdict(SECCOMP_RET_KILL_PROCESS)}));
+  append(program, branch(BPF_JGE, kForeignNumbers, search(ranges, 0, ranges.size()),
+                         branch(BPF_JEQ, kNoCall, {verdict(SECCOMP_RET_KILL_PROCESS)}, {verdict(usual)})));
   return program;
 }
 

@@ -51,7 +51,9 @@ struct TcpPorts {
 struct Limits {
   std::uint64_t memory_bytes = 0;  // cgroup memory.max
   std::uint64_t swap_bytes = 0;    // 0: no swap
+  std::uint64_t memory_high = 0;   // cgroup memory.high: above it processes are slowed and reclaimed from; 0: none
   std::uint32_t cpu_milli = 0;     // 1000 = one CPU; 0: no quota
+  std::uint32_t cpu_weight = 100;  // share of the CPU among those that want it (cgroup cpu.weight, 1 to 10000)
   std::uint32_t pids = 0;
   std::chrono::milliseconds wall{0};      // 0: none
   std::chrono::milliseconds cpu_time{0};  // 0: none
@@ -74,6 +76,7 @@ enum class Loosening {
   unlimited_pids,
   no_seccomp,
   no_landlock,        // mounts alone decide what can be written
+  unmasked_proc,      // all of /proc as the kernel shows it, its settings writable to whom they are
   terminal_injection  // TIOCSTI and TIOCLINUX
 };
 Result<Loosening> parse_loosening(std::string_view word);  // "host-identity", ...

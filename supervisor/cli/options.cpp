@@ -89,6 +89,8 @@ Parser::Parser() {
   sandbox->require_subcommand(1);
   v = sandbox->add_subcommand("run", "Run a command in a sandbox of its own; ends with the command's own status");
   v->add_option("--policy", sandbox_run.policy, "policy: a name or a file")->type_name("P")->capture_default_str();
+  v->add_flag("--explain", sandbox_run.explain,
+              "say at the end what was refused, and which line of the policy would allow it");
   v->add_option("--report", sandbox_run.report, "write how it ended as JSON to this file")->type_name("FILE");
   v->prefix_command()->footer(
       "Ends with the command's status; 128+N when signal N ended it; 137 when a limit of memory or processes or a\n"

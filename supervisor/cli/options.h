@@ -22,7 +22,8 @@ struct RunOptions {
 
 struct SandboxRunOptions {
   std::string policy = "default";
-  std::string report;  // a file; empty: none
+  std::string report;    // a file; empty: none
+  bool explain = false;  // say what was refused and what would allow it
   std::vector<std::string> command;
 };
 

@@ -143,6 +143,8 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
 
   const std::string rule = rule_text(policy->files.document, record->origin);
   if (const std::string line = ending_line(*record, options.policy, rule); !line.empty()) err_line(line);
+  if (options.explain)
+    for (const std::string& line : denial_lines(*record, options.policy)) err_line(line);
   if (report->valid())
     if (auto written = write_report(*report, options.report, ending_report(*record, options.policy, rule, walls));
         !written)

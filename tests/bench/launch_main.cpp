@@ -1,7 +1,7 @@
 // Starts the program under a policy through a live launcher, as bulkheadd does: compile the plan, launch, wait for the
 // exit record, acknowledge it. Serves bench-drive: a byte on stdin starts one, a byte on stdout says it has ended.
 //
-//   bench-launch LAUNCHER POLICY PROFILE COMMAND      PROFILE: the policy's seccomp profile
+//   bench-launch LAUNCHER SPARE-NETWORKS POLICY PROFILE COMMAND      PROFILE: the policy's seccomp profile
 #include <unistd.h>
 
 #include <cstdio>
@@ -40,14 +40,15 @@ Result<> start_one(LauncherClient& launcher, const SandboxSpec& spec, const Comm
 }
 
 Result<> serve(char** argv) {
-  BULKHEAD_ASSIGN(const nlohmann::json policy, read_json(argv[2]));
-  BULKHEAD_ASSIGN(const nlohmann::json profile, read_json(argv[3]));
+  BULKHEAD_ASSIGN(const nlohmann::json policy, read_json(argv[3]));
+  BULKHEAD_ASSIGN(const nlohmann::json profile, read_json(argv[4]));
   BULKHEAD_ASSIGN(const SandboxSpec spec, SandboxSpec::from_policy(policy, {{"default", profile}}));
   BULKHEAD_ASSIGN(const HostFacts host, probe_host());
-  BULKHEAD_ASSIGN(LauncherClient launcher, LauncherClient::start_private(argv[1], ""));
+  BULKHEAD_ASSIGN(LauncherClient launcher,
+                  LauncherClient::start_private(argv[1], "", static_cast<unsigned>(std::stoul(argv[2]))));
   BULKHEAD_ASSIGN(const std::uint32_t range, launcher.acquire_range());
   BULKHEAD_ASSIGN(const SandboxPath directory, SandboxPath::parse("/"));
-  const CommandSpec command{{argv[4]}, compose_environment(spec, {}, {}), directory};
+  const CommandSpec command{{argv[5]}, compose_environment(spec, {}, {}), directory};
   unsigned number = 0;
   for (char byte; read(0, &byte, 1) == 1;) {
     if (const Result<> started = start_one(launcher, spec, command, host, range, number++); !started) {
@@ -63,8 +64,8 @@ Result<> serve(char** argv) {
 }  // namespace bulkhead
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: bench-launch LAUNCHER POLICY PROFILE COMMAND\n");
+  if (argc != 6) {
+    std::fprintf(stderr, "usage: bench-launch LAUNCHER SPARE-NETWORKS POLICY PROFILE COMMAND\n");
     return 2;
   }
   if (const bulkhead::Result<> served = bulkhead::serve(argv); !served) {

@@ -1,7 +1,10 @@
 // The launcher as bulkheadd uses it: detached, with a named socket, workspaces and exit records that outlive a client.
 #include <gmock/gmock.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
+
+#include <set>
 
 #include "sandbox/launch/uid_ranges.h"
 #include "sandbox/launch/user_namespace.h"
@@ -84,6 +87,52 @@ TEST_F(RootLauncher, AnExitNobodySawIsToldUntilItIsAcknowledged) {
   ASSERT_TRUE(client_->acknowledge("run/agent/attempt-1"));
   EXPECT_FALSE(exists(file));
   EXPECT_TRUE(client_->list().value().empty());
+}
+
+TEST_F(RootLauncher, NetworksMadeAheadAreEachUsedOnceAndAreLikeAnyOther) {
+  // More than are kept ahead: those that were ready and those made at the start look alike, and none is another's.
+  const std::string look =
+      "cat /proc/net/dev | wc -l; cat /proc/net/route | wc -l; python3 -c 'import socket as s; "
+      "a = s.create_server((\"127.0.0.1\", 7000)); s.create_connection((\"127.0.0.1\", 7000)); print(\"up\")'";
+  EXPECT_EQ(run(spec_of(policy()), {"sh", "-c", look}).out, "3\n1\nup\n");
+  ::poll(nullptr, 0, 50);  // if this is too short, there are fewer of them
+  std::set<std::string> seen;
+  const auto network = [](const std::string& process) {
+    char name[64] = {};
+    return ::readlink(("/proc/" + process + "/ns/net").c_str(), name, sizeof name - 1) > 0 ? std::string(name)
+                                                                                           : process;
+  };
+  for (int i = 0; i < 7; ++i) {
+    const std::string id = "n" + std::to_string(i);
+    auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement(id));
+    const auto live = client_->launch({.id = id, .plan = *plan, .extra_fds = {}});
+    ASSERT_TRUE(live) << live.error().text();
+    seen.insert(network(std::to_string(live->pid)));
+  }
+  EXPECT_EQ(seen.size(), 7u);
+  EXPECT_FALSE(seen.contains(network("self")));
+}
+
+TEST_F(RootLauncher, EveryLimitIsWrittenWhereTheKernelEnforcesIt) {
+  auto plan = plan_for(
+      spec_of(
+          policy({{"limits",
+                   {{"memory", "64Mi"}, {"memory_high", "32Mi"}, {"cpu", "0.5"}, {"cpu_weight", 50}, {"pids", 33}}}})),
+      {"sleep", "1000"}, placement("l"));
+  ASSERT_TRUE(client_->launch({.id = "l", .plan = *plan, .extra_fds = {}}));
+  const std::string node = "/" + cgroup_root_name(state_) + "/l/";
+  const auto value = [&](const char* controller, const char* v1, const char* v2) {
+    const bool hybrid = host_.cgroups.mode == CgroupMode::hybrid;
+    std::string text =
+        read_file((hybrid ? host_.cgroups.v1.at(controller) : host_.cgroups.v2_parent) + node + (hybrid ? v1 : v2))
+            .value_or("unreadable\n");
+    return text.substr(0, text.find('\n'));
+  };
+  EXPECT_EQ(value("memory", "memory.limit_in_bytes", "memory.max"), std::to_string(64 << 20));
+  EXPECT_EQ(value("memory", "memory.soft_limit_in_bytes", "memory.high"), std::to_string(32 << 20));
+  EXPECT_EQ(value("pids", "pids.max", "pids.max"), "33");
+  EXPECT_THAT(value("cpu", "cpu.cfs_quota_us", "cpu.max"), ::testing::StartsWith("50000"));
+  EXPECT_THAT(value("cpu", "cpu.shares", "cpu.weight"), ::testing::AnyOf("512", "50"));
 }
 
 TEST_F(RootLauncher, AnIdTakenIsRefused) {

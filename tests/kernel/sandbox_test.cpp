@@ -250,6 +250,34 @@ TEST_F(RootSandbox, APreparedRootFollowsTheHostsFiles) {
   EXPECT_EQ(run(spec, look).out, "two\n");
 }
 
+TEST_F(RootSandbox, RefusedCallsAreNotedWithWhoAndHowOften) {
+  const auto r =
+      sh("for i in 1 2 3; do unshare --net true 2>/dev/null; done; mount -t tmpfs x /tmp 2>/dev/null; kill -9 $$");
+  EXPECT_EQ(r.record.signal, SIGKILL);
+  ASSERT_EQ(r.record.denials.size(), 2u);
+  EXPECT_EQ(r.record.denials[0].call, "unshare");
+  EXPECT_EQ(r.record.denials[0].who, "unshare");
+  EXPECT_EQ(r.record.denials[0].times, 3u);
+  EXPECT_EQ(r.record.denials[0].arguments.front(), std::uint64_t{CLONE_NEWNET});
+  EXPECT_EQ(r.record.denials[1].call, "mount");
+}
+
+TEST_F(RootSandbox, DenialsOutliveAnEndThatInitDoesNotSee) {
+  const auto r = sh("unshare --net true 2>/dev/null; sleep 60", {{"limits", {{"wall", "500ms"}}}});
+  EXPECT_EQ(r.record.reason, EndReason::wall_time);
+  ASSERT_EQ(r.record.denials.size(), 1u);
+  EXPECT_EQ(r.record.denials[0].call, "unshare");
+}
+
+TEST_F(RootSandbox, WhatAPolicyAddsToTheProfileIsAllowed) {
+  const std::string program = "import ctypes; print(ctypes.CDLL(None).unshare(0x08000000))";  // CLONE_NEWIPC
+  const auto refused = run(spec_of(policy()), {"python3", "-c", program});
+  EXPECT_EQ(refused.record.denials.size(), 1u);
+  const auto allowed = run(spec_of(policy({{"seccomp_allow", {"@namespaces"}}})), {"python3", "-c", program});
+  EXPECT_EQ(allowed.out, "-1\n");  // no capability for it
+  EXPECT_TRUE(allowed.record.denials.empty());
+}
+
 TEST_F(RootSandbox, NothingIsWrittenIntoASharedRoot) {
   const SandboxSpec spec = spec_of(policy({{"allow", {"no-landlock"}}}));
   const auto r = run(spec, {"sh", "-c",

@@ -127,6 +127,8 @@ inline std::string verdict(std::uint32_t action) {
       return "trap";
     case SECCOMP_RET_TRACE:
       return "trace " + std::to_string(data);
+    case SECCOMP_RET_USER_NOTIF:
+      return "notify";
     case SECCOMP_RET_LOG:
       return "log";
     default:

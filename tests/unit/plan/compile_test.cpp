@@ -95,6 +95,17 @@ TEST(Plan, LandlockNamesWhatCanBeWrittenAndKnowsItsKernel) {
   EXPECT_EQ(index_of(recent, Step::landlock_path, "/usr"), recent.operations.size());
 }
 
+TEST(Plan, ProcIsMaskedAndReadOnlyUnlessThePolicySaysOtherwise) {
+  const auto covers = [](const LaunchPlan& plan) {
+    return std::ranges::count_if(
+        plan.operations, [](const Operation& op) { return op.step == Step::mask || op.step == Step::read_only; });
+  };
+  EXPECT_GT(covers(plan_of({{"version", 1}})), 20);
+  const LaunchPlan plain = plan_of({{"version", 1}, {"allow", {"unmasked-proc"}}});
+  EXPECT_EQ(covers(plain), 0);
+  EXPECT_LT(index_of(plain, Step::proc), plain.operations.size());
+}
+
 TEST(Plan, EqualInputsGiveEqualPlans) {
   EXPECT_EQ(plan_of({{"version", 1}}).operations, plan_of({{"version", 1}}).operations);
 }

@@ -2,13 +2,27 @@
 
 #include <gtest/gtest.h>
 
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+
 #include <algorithm>
 #include <fstream>
+
+#include "tests/support/bpf_eval.h"
 
 namespace bulkhead {
 namespace {
 
 using nlohmann::json;
+
+#if defined(__x86_64__)
+constexpr std::uint32_t kNativeAudit = AUDIT_ARCH_X86_64;
+#else
+constexpr std::uint32_t kNativeAudit = AUDIT_ARCH_AARCH64;
+#endif
 
 json read_json_file(const std::string& path) {
   std::ifstream file(std::string(BULKHEAD_SOURCE_DIR) + "/" + path);
@@ -453,13 +467,71 @@ TEST(Allow, RefusesAHostUserWithPrivilege) {
 
 TEST(Loosening, HasAWordEach) {
   for (const char* word : {"host-identity", "inside-root", "capabilities", "host-network", "writable-host",
-                           "unlimited-memory", "unlimited-pids", "no-seccomp", "no-landlock", "terminal-injection"}) {
+                           "unlimited-memory", "unlimited-pids", "no-seccomp", "no-landlock", "unmasked-proc",
+                           "terminal-injection"}) {
     const auto loosening = parse_loosening(word);
     ASSERT_TRUE(loosening) << word;
     EXPECT_EQ(name(*loosening), word);
   }
   EXPECT_EQ(parse_loosening("no_seccomp").error().text(), "read loosening 'no_seccomp': no such loosening");
   EXPECT_EQ(parse_loosening("no_seccomp").error().hint, "did you mean 'no-seccomp'?");
+}
+
+TEST(Policy, SystemCallsAreAddedByNameAndGroup) {
+  const auto allows = [](const SandboxSpec& s, int number) {
+    seccomp_data data{};
+    data.nr = number;
+    data.arch = kNativeAudit;
+    return testing::verdict(testing::evaluate_bpf(s.seccomp_program(), data)) == "allow";
+  };
+  EXPECT_FALSE(allows(spec("{}"), SYS_ptrace));
+  const SandboxSpec s = spec(R"({"seccomp_allow": ["@debug", "io_uring_setup"]})");
+  EXPECT_TRUE(allows(s, SYS_ptrace));
+  EXPECT_TRUE(allows(s, SYS_kcmp));
+  EXPECT_TRUE(allows(s, SYS_io_uring_setup));
+  EXPECT_FALSE(allows(s, SYS_io_uring_enter));
+  EXPECT_FALSE(allows(s, SYS_mount));
+  EXPECT_EQ(refusal(R"({"seccomp_allow": ["@debugs"]})"),
+            "/seccomp_allow/0: no such group of system calls '@debugs' | did you mean '@debug'?");
+  EXPECT_EQ(
+      refusal(R"({"seccomp_allow": ["ptrace", "fly"]})"),
+      "/seccomp_allow/1: no such system call 'fly' | system calls are named as in syscalls(2); groups begin with '@'");
+  EXPECT_EQ(group_of("ptrace"), "@debug");
+  EXPECT_EQ(group_of("read"), "");
+}
+
+TEST(Policy, RefusalsAreToldToAListenerButNotItsOwnCalls) {
+  const auto answer = [](const SandboxSpec& s, int number, std::uint64_t first = 0) {
+    seccomp_data data{};
+    data.nr = number;
+    data.arch = kNativeAudit;
+    data.args[0] = first;
+    return testing::verdict(testing::evaluate_bpf(s.seccomp_program(), data));
+  };
+  const SandboxSpec s = spec("{}");
+  EXPECT_EQ(answer(s, SYS_unshare), "notify");
+  EXPECT_EQ(answer(s, SYS_clone, CLONE_NEWUSER), "notify");
+  EXPECT_EQ(answer(s, SYS_clone, SIGCHLD), "allow");
+  EXPECT_EQ(answer(s, SYS_clone3), "errno 38");
+  // A profile that refuses all it does not name: init's own calls are refused by the filter, for it cannot ask itself.
+  const std::map<std::string, json> docker{
+      {"default", {{"defaultAction", "SCMP_ACT_ERRNO"}, {"syscalls", json::array()}}}};
+  const SandboxSpec closed = SandboxSpec::from_policy(apply_defaults({{"version", 1}}), docker).value();
+  EXPECT_EQ(answer(closed, SYS_mount), "notify");
+  for (const int number : {SYS_fcntl, SYS_execveat, SYS_ioctl, SYS_ppoll, SYS_pwrite64, SYS_rt_sigaction})
+    EXPECT_EQ(answer(closed, number), "errno 1") << number;
+  for (const sock_filter& instruction : unobserved(closed.seccomp_program()))
+    EXPECT_NE(instruction.k, std::uint32_t{SECCOMP_RET_USER_NOTIF});
+}
+
+TEST(Policy, SoftLimitsStandBelowTheHardOnes) {
+  const SandboxSpec s = spec(R"({"limits": {"memory": "1Gi", "memory_high": "512Mi", "cpu_weight": 50}})");
+  EXPECT_EQ(s.limits().memory_high, 512u << 20);
+  EXPECT_EQ(s.limits().cpu_weight, 50u);
+  EXPECT_EQ(refusal(R"({"limits": {"memory": "1Gi", "memory_high": "1Gi"}})"),
+            "/limits/memory_high: expected less than the memory limit, which comes first otherwise, got '1Gi'");
+  EXPECT_EQ(refusal(R"({"limits": {"cpu_weight": 0}})"),
+            "/limits/cpu_weight: expected a whole number from 1 to 10000, got number 0");
 }
 
 TEST(Policy, TcpPortsAreAnyOrNamed) {

@@ -1,6 +1,5 @@
-// The plan's three faces: JSON and text for people, CBOR for the launcher.
+// The plan for people and programs: text and JSON. On its way to the launcher: wire.cpp.
 #include <array>
-#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "sandbox/base/text.h"
@@ -51,18 +50,6 @@ constexpr std::array kStepNames{"create_cgroup",
                                 "exec_init"};
 static_assert(kStepNames.size() == static_cast<std::size_t>(Step::exec_init) + 1);
 
-nlohmann::json program_json(const std::vector<sock_filter>& program) {
-  const auto* bytes = reinterpret_cast<const std::uint8_t*>(program.data());
-  return nlohmann::json::binary({bytes, bytes + program.size() * sizeof(sock_filter)});
-}
-
-std::vector<sock_filter> program_from(const nlohmann::json& json) {
-  const auto& bytes = json.get_binary();
-  std::vector<sock_filter> program(bytes.size() / sizeof(sock_filter));
-  if (!program.empty()) std::memcpy(program.data(), bytes.data(), program.size() * sizeof(sock_filter));
-  return program;
-}
-
 std::string flags_text(std::uint32_t flags) {
   std::string text;
   for (const auto& [flag, word] :
@@ -98,9 +85,9 @@ std::string sentence(const Operation& op) {
   }
   switch (op.step) {
     case Step::limit_cgroup:
-      out += " " + (op.target == "pids"  ? std::to_string(op.number)
-                    : op.target == "cpu" ? format_cpu(static_cast<std::uint32_t>(op.number))
-                                         : format_bytes(op.number));
+      out += " " + (op.target == "pids" || op.target == "cpu_weight" ? std::to_string(op.number)
+                    : op.target == "cpu"                             ? format_cpu(static_cast<std::uint32_t>(op.number))
+                                                                     : format_bytes(op.number));
       break;
     case Step::limit_wall:
     case Step::limit_cpu_time:
@@ -181,52 +168,6 @@ std::string render(const LaunchPlan& plan) {
     out += "  # " + plan.operations[i].origin + "\n";
   }
   return out;
-}
-
-std::string encode(const LaunchPlan& plan) {
-  nlohmann::json operations = nlohmann::json::array();
-  for (const Operation& op : plan.operations)
-    operations.push_back(
-        {static_cast<unsigned>(op.step), op.target, op.text, op.number, op.inodes, op.flags, op.mode, op.origin});
-  const nlohmann::json json = {{"ops", std::move(operations)},
-                               {"argv", plan.command.argv},
-                               {"env", plan.command.environment},
-                               {"dir", plan.command.directory.str()},
-                               {"out", plan.output_bytes},
-                               {"bpf", program_json(plan.seccomp)},
-                               {"guard", program_json(plan.terminal_guard)}};
-  const auto bytes = nlohmann::json::to_cbor(json);
-  return {bytes.begin(), bytes.end()};
-}
-
-Result<LaunchPlan> decode(std::string_view bytes) {
-  try {
-    const auto json = nlohmann::json::from_cbor(bytes.begin(), bytes.end());
-    LaunchPlan plan;
-    for (const auto& row : json.at("ops")) {
-      const auto step = row.at(0).get<unsigned>();
-      if (step >= kStepNames.size()) return fail("decode plan", "step", "unknown operation " + std::to_string(step));
-      Operation op;
-      op.step = static_cast<Step>(step);
-      row.at(1).get_to(op.target);
-      row.at(2).get_to(op.text);
-      row.at(3).get_to(op.number);
-      row.at(4).get_to(op.inodes);
-      row.at(5).get_to(op.flags);
-      row.at(6).get_to(op.mode);
-      row.at(7).get_to(op.origin);
-      plan.operations.push_back(std::move(op));
-    }
-    json.at("argv").get_to(plan.command.argv);
-    json.at("env").get_to(plan.command.environment);
-    BULKHEAD_ASSIGN(plan.command.directory, SandboxPath::parse(json.at("dir").get<std::string>()));
-    json.at("out").get_to(plan.output_bytes);
-    plan.seccomp = program_from(json.at("bpf"));
-    plan.terminal_guard = program_from(json.at("guard"));
-    return plan;
-  } catch (const nlohmann::json::exception& e) {
-    return fail("decode plan", "", e.what());
-  }
 }
 
 }  // namespace bulkhead

@@ -1,0 +1,116 @@
+// The floor of a plan: its kernel operations and nothing else. The same cgroups, root, clone, mounts, filters and init
+// as a launch through the launcher, prepared once; no request, no plan to read, no record, no bookkeeping. Serves
+// bench-drive: a byte on stdin starts one, a byte on stdout says it has ended.
+//
+//   bench-operations INIT POLICY PROFILE COMMAND
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "sandbox/host/host_facts.h"
+#include "sandbox/launch/child_arguments.h"
+#include "sandbox/launch/prepared_root.h"
+#include "sandbox/launch/user_namespace.h"
+#include "sandbox/plan/plan.h"
+#include "sandbox/sys/files.h"
+
+namespace bulkhead {
+namespace {
+
+constexpr std::uint32_t kRange = kRangeFirst + (kRangeCount - 1) * kRangeSize;  // no launcher gets so far
+
+Result<nlohmann::json> read_json(const char* path) {
+  std::ifstream file(path);
+  nlohmann::json json = nlohmann::json::parse(file, nullptr, false);
+  if (json.is_discarded()) return fail("read", path, "no JSON document");
+  return json;
+}
+
+struct Floor {
+  HostFacts host;
+  std::string root_node = "bulkhead-bench" + std::to_string(::getpid());
+  LaunchPlan plan;
+  Fd init, user_namespace, record;
+  std::optional<PreparedRoots> roots;
+};
+
+Result<> start_one(Floor& floor, unsigned number) {
+  BULKHEAD_ASSIGN(Cgroup cgroup,
+                  Cgroup::create(floor.host.cgroups, floor.root_node, std::to_string(number), {"memory", "pids"}));
+  for (const Operation& op : floor.plan.operations)
+    if (op.step == Step::limit_cgroup) BULKHEAD_TRY(cgroup.limit(op.target, op.number));
+  auto root = floor.roots->root_for(floor.plan);
+  if (!root) return std::unexpected(root.error().error);
+  ChildArguments arguments;
+  arguments.set_identity(floor.plan);
+  if (auto set = arguments.set_operations(floor.plan, root->operations); !set)
+    return std::unexpected(set.error().error);
+  arguments.set_command(floor.plan.command, "i", 0);
+  arguments.set_v1_tasks(cgroup.v1_tasks());
+  arguments.context.observe_refusals = true;
+  arguments.context.user_namespace = floor.user_namespace.get();
+  arguments.context.last_capability = floor.host.last_capability;
+  arguments.context.init_fd = floor.init.get();
+  BULKHEAD_TRY(arguments.set_descriptors({}, floor.record.get()));
+  BULKHEAD_TRY(floor.roots->enter(*root));
+  int pidfd = -1;
+  const pid_t pid =
+      clone_child(arguments.context, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET,
+                  cgroup.v2_fd(), pidfd);
+  floor.roots->leave();
+  const Fd held(pidfd);
+  int status = 0;
+  if (pid < 0 || waitpid(pid, &status, 0) != pid) return errno_error("clone");
+  BULKHEAD_TRY(cgroup.remove());
+  if (arguments.context.failed_errno != 0) return std::unexpected(arguments.failure().error);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return fail("run", "command", "did not end well");
+  return {};
+}
+
+Result<> serve(char** argv) {
+  Floor floor;
+  BULKHEAD_ASSIGN(floor.host, probe_host());
+  BULKHEAD_ASSIGN(const nlohmann::json policy, read_json(argv[2]));
+  BULKHEAD_ASSIGN(const nlohmann::json profile, read_json(argv[3]));
+  BULKHEAD_ASSIGN(const SandboxSpec spec, SandboxSpec::from_policy(policy, {{"default", profile}}));
+  BULKHEAD_ASSIGN(const SandboxPath directory, SandboxPath::parse("/"));
+  BULKHEAD_ASSIGN(floor.plan, compile_plan(spec, {{argv[4]}, compose_environment(spec, {}, {}), directory},
+                                           {.cgroup = "0", .range_base = kRange}, floor.host));
+  BULKHEAD_ASSIGN(const Fd file, open_file(argv[1], O_RDONLY));
+  BULKHEAD_ASSIGN(const std::string program, read_fd(file.get()));
+  BULKHEAD_ASSIGN(floor.init, make_memfd("bulkhead-init", program));
+  BULKHEAD_ASSIGN(floor.user_namespace, make_range_namespace(kRange));
+  floor.record = Fd(::memfd_create("record", MFD_CLOEXEC));
+  BULKHEAD_ASSIGN(floor.roots, PreparedRoots::open());
+  unsigned number = 0;
+  for (char byte; ::read(0, &byte, 1) == 1;) {
+    if (const Result<> started = start_one(floor, number++); !started) {
+      std::fprintf(stderr, "bench-operations: %s\n", started.error().text().c_str());
+      byte = '!';
+    }
+    if (::write(1, &byte, 1) != 1) break;
+  }
+  return remove_cgroup_root(floor.host.cgroups, floor.root_node);
+}
+
+}  // namespace
+}  // namespace bulkhead
+
+int main(int argc, char** argv) {
+  if (argc != 5) {
+    std::fprintf(stderr, "usage: bench-operations INIT POLICY PROFILE COMMAND\n");
+    return 2;
+  }
+  if (const bulkhead::Result<> served = bulkhead::serve(argv); !served) {
+    std::fprintf(stderr, "bench-operations: %s\n", served.error().text().c_str());
+    return 1;
+  }
+  return 0;
+}
