@@ -124,6 +124,8 @@ struct Watch {
   AttemptPaths paths;
   std::string workspace;
   std::string cgroup;
+  Result<Fd> upper;
+  Stamp head;  // before its command started: what it commits at once is seen too
   asio::steady_timer timer;
   asio::steady_timer finished;
   bool stop = false;
@@ -143,9 +145,7 @@ asio::awaitable<void> look_for_commits(Watch& watch) {
 }
 
 asio::awaitable<void> watch_attempt(Watch& watch) {
-  const auto upper = open_file(watch.paths.upper(), O_PATH | O_DIRECTORY | O_NOFOLLOW);
   const auto idle_limit = watch.run.state.agents.at(watch.action.agent).plan.idle;
-  Stamp head = upper ? head_stamp(upper->get()) : Stamp{};
   off_t output = 0;
   std::uint64_t cpu = 0;
   auto active = std::chrono::steady_clock::now();
@@ -157,9 +157,9 @@ asio::awaitable<void> watch_attempt(Watch& watch) {
     boost::system::error_code ignored;  // cancelled: the attempt has ended
     co_await watch.timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     if (watch.stop) break;
-    const Stamp now = upper ? head_stamp(upper->get()) : Stamp{};
-    if (!(now == head) && std::chrono::steady_clock::now() >= next_look) {
-      head = now;
+    const Stamp now = watch.upper ? head_stamp(watch.upper->get()) : Stamp{};
+    if (!(now == watch.head) && std::chrono::steady_clock::now() >= next_look) {
+      watch.head = now;
       const unsigned before = watch.commits;
       co_await look_for_commits(watch);
       // An agent that only touches the file does not keep a worker busy.
@@ -177,7 +177,8 @@ asio::awaitable<void> watch_attempt(Watch& watch) {
       watch.run.note(watch.action.agent, watch.action.attempt, IdleExpired{});
     }
   }
-  if (watch.last_look && upper && !(head_stamp(upper->get()) == head)) co_await look_for_commits(watch);
+  if (watch.last_look && watch.upper && !(head_stamp(watch.upper->get()) == watch.head))
+    co_await look_for_commits(watch);
   watch.done = true;
   watch.finished.cancel();
 }
@@ -372,6 +373,8 @@ asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action) {
   command.id = attempt_id(run, action.agent, action.attempt);
   command.argv = task.command.argv();
   const auto plan = plan_command(run, task, command);
+  auto upper = open_file(paths.upper(), O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  const Stamp head = upper ? head_stamp(upper->get()) : Stamp{};
   auto live = plan ? launch_planned(run, command, *plan) : std::unexpected(plan.error());
   if (!live) {
     run.note(action.agent, action.attempt, not_started(live.error()));
@@ -387,6 +390,8 @@ asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action) {
               .paths = paths,
               .workspace = command.workspace,
               .cgroup = command.id,
+              .upper = std::move(upper),
+              .head = head,
               .timer = asio::steady_timer(run.site.io),
               .finished = asio::steady_timer(run.site.io, asio::steady_timer::time_point::max())};
   asio::co_spawn(run.site.io, watch_attempt(watch), [](std::exception_ptr thrown) {
