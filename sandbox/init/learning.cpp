@@ -14,6 +14,23 @@ namespace {
 
 sock_filter learning_filter[BPF_MAXINSNS];
 
+// A message of one byte and room for one descriptor: unix(7), SCM_RIGHTS.
+struct Envelope {
+  Envelope() {
+    message.msg_iov = &one;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+  }
+  Envelope(const Envelope&) = delete;
+  Envelope& operator=(const Envelope&) = delete;
+
+  char byte = 0;
+  iovec one{&byte, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+};
+
 }  // namespace
 
 bool prepare_learning(Learning& learning) {
@@ -36,36 +53,22 @@ bool load_learning(const Learning& learning) {
   if (listener < 0 && errno == EINVAL)
     listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kListener, &learning.program);
   if (listener < 0) return false;
-  char byte = 0;
-  iovec one{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &one;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  Envelope envelope;
+  cmsghdr* header = CMSG_FIRSTHDR(&envelope.message);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(sizeof(int));
   const int fd = static_cast<int>(listener);
   memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  return sendmsg(learning.theirs, &message, 0) == 1;
+  return sendmsg(learning.theirs, &envelope.message, 0) == 1;
 }
 
 int receive_listener(const Learning& learning) {
-  char byte = 0;
-  iovec one{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &one;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
+  Envelope envelope;
   ssize_t n = 0;
-  do n = recvmsg(learning.ours, &message, MSG_CMSG_CLOEXEC);
+  do n = recvmsg(learning.ours, &envelope.message, MSG_CMSG_CLOEXEC);
   while (n < 0 && errno == EINTR);
-  const cmsghdr* header = n == 1 ? CMSG_FIRSTHDR(&message) : nullptr;
+  const cmsghdr* header = n == 1 ? CMSG_FIRSTHDR(&envelope.message) : nullptr;
   if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return -1;
   int fd = -1;
   memcpy(&fd, CMSG_DATA(header), sizeof fd);

@@ -180,21 +180,12 @@ Result<> Cgroup::limit(const std::string& what, std::uint64_t number) {
 }
 
 CgroupUsage Cgroup::usage() const {
-  CgroupUsage usage;
-  if (layout_.mode == CgroupMode::hybrid) {
-    // Every node of the v2 tree counts its processes' CPU time, also where the controller is on a v1 hierarchy.
-    usage.cpu_us = read_number(directory("") + "/cpu.stat", "usage_usec");
-    usage.memory_peak = read_number(directory("memory") + "/memory.max_usage_in_bytes");
-    usage.oom_kills = read_number(directory("memory") + "/memory.oom_control", "oom_kill");
-    usage.pids_refusals = read_number(directory("pids") + "/pids.events", "max");
-    return usage;
-  }
-  const std::string path = directory("");
-  usage.cpu_us = read_number(path + "/cpu.stat", "usage_usec");
-  usage.memory_peak = read_number(path + "/memory.peak");
-  usage.oom_kills = read_number(path + "/memory.events", "oom_kill");
-  usage.pids_refusals = read_number(path + "/pids.events", "max");
-  return usage;
+  const bool v1 = layout_.mode == CgroupMode::hybrid;
+  return {.cpu_us = cpu_us(),
+          .memory_peak = read_number(v1 ? directory("memory") + "/memory.max_usage_in_bytes"  //
+                                        : directory("") + "/memory.peak"),
+          .oom_kills = oom_kills(),
+          .pids_refusals = read_number(directory(v1 ? "pids" : "") + "/pids.events", "max")};
 }
 
 Result<> Cgroup::kill() const { return write_kernel_file(directory("") + "/cgroup.kill", "1"); }
@@ -205,6 +196,7 @@ Result<> Cgroup::set_frozen(bool frozen) const {
 
 bool Cgroup::populated() const { return read_number(directory("") + "/cgroup.events", "populated") != 0; }
 
+// Every node of the v2 tree counts its processes' CPU time, also where the controller is on a v1 hierarchy.
 std::uint64_t Cgroup::cpu_us() const { return read_number(directory("") + "/cpu.stat", "usage_usec"); }
 
 std::uint64_t Cgroup::oom_kills() const {
@@ -212,9 +204,13 @@ std::uint64_t Cgroup::oom_kills() const {
                                             : read_number(directory("") + "/memory.events", "oom_kill");
 }
 
-Result<> Cgroup::remove() {
+void Cgroup::close_entrances() {
   v2_.reset();
   v1_tasks_.clear();
+}
+
+Result<> Cgroup::remove() {
+  close_entrances();
   for (const std::string& parent : parents(layout_)) {
     const std::string path = parent + "/" + root_ + "/" + node_;
     if (::rmdir(path.c_str()) != 0 && errno != ENOENT) return errno_error("remove cgroup", path);

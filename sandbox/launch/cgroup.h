@@ -34,9 +34,11 @@ class Cgroup {
   static Result<Cgroup> open(const CgroupLayout& layout, const std::string& root, const std::string& node);
 
   Result<> limit(const std::string& what,
-                 std::uint64_t number);    // memory, memory_high, swap: bytes; cpu: milli; cpu_weight; pids
-  int v2_fd() const { return v2_.get(); }  // for CLONE_INTO_CGROUP
+                 std::uint64_t number);  // memory, memory_high, swap: bytes; cpu: milli; cpu_weight; pids
+  // The entrances, open from create() and open() until close_entrances(): they are for a process being born.
+  int v2_fd() const { return v2_.get(); }                        // for CLONE_INTO_CGROUP
   const std::vector<Fd>& v1_tasks() const { return v1_tasks_; }  // a thread joins by writing "0"
+  void close_entrances();
   const std::string& node() const { return node_; }
 
   CgroupUsage usage() const;

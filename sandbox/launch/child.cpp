@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "sandbox/launch/landlock.h"
+#include "sandbox/sys/fd.h"
 
 namespace bulkhead {
 namespace {
@@ -122,10 +123,31 @@ int load_observed_filter(const ChildContext& context) {
   return 0;
 }
 
+// Closes all that is not for us: the launcher's own descriptors, of which it has several for every sandbox. Left open
+// until the exec they would count against our limit of open files.
+int close_others(const ChildContext& context) {
+  for (unsigned first = 3;;) {
+    unsigned kept = ~0U;
+    const auto keep = [&](int fd) {
+      const auto number = static_cast<unsigned>(fd);
+      if (fd >= 0 && number >= first && number < kept) kept = number;
+    };
+    for (std::size_t i = 0; i < context.move_count; ++i) keep(context.moves[i].from);
+    for (std::size_t i = 0; i < context.count; ++i) keep(context.operations[i].source);
+    for (const int fd : {context.user_namespace, context.network, context.init_fd, context.report_fd}) keep(fd);
+    if (kept == ~0U) return close_range(first, kept, 0);
+    if (kept > first && close_range(first, kept - 1, 0) != 0) return -1;
+    first = kept + 1;
+  }
+}
+
+// Everything that is kept is at or above kFirstPrivateFd and closes at the exec; what is moved stays.
 int place_descriptors(const ChildContext& context) {
-  if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return -1;
-  for (std::size_t i = 0; i < context.move_count; ++i)
-    if (dup2(context.moves[i].from, context.moves[i].to) < 0) return -1;
+  if (close_others(context) != 0) return -1;
+  for (std::size_t i = 0; i < context.move_count; ++i) {
+    const Fd from(context.moves[i].from);
+    if (dup2(from.get(), context.moves[i].to) < 0) return -1;
+  }
   return 0;
 }
 
@@ -167,8 +189,9 @@ int perform(Tree& tree, int& ruleset, const ChildOperation& op, const ChildConte
       return do_capabilities(context);
     case Step::no_new_privs:
       return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    case Step::guard:
+      return load_filter(context.guard);
     case Step::seccomp:
-      if (strcmp(op.text, "terminal-guard") == 0) return load_filter(context.guard);
       return context.observe_refusals ? load_observed_filter(context) : load_filter(context.filter);
     case Step::exec_init:
       return exec_init(context);
@@ -293,16 +316,12 @@ constexpr int kEnterTimeoutMs = 2000;
 }  // namespace
 
 int loopback_up() {
-  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return -1;
+  const Fd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return -1;
   ifreq request{};
   memcpy(request.ifr_name, "lo", 3);
   request.ifr_flags = IFF_UP | IFF_RUNNING;
-  const int result = ioctl(fd, SIOCSIFFLAGS, &request);
-  const int saved = errno;
-  close(fd);
-  errno = saved;
-  return result;
+  return ioctl(fd.get(), SIOCSIFFLAGS, &request);
 }
 
 pid_t clone_child(ChildContext& context, std::uint64_t clone_flags, int cgroup_fd, int& pidfd) {
@@ -310,36 +329,34 @@ pid_t clone_child(ChildContext& context, std::uint64_t clone_flags, int cgroup_f
 }
 
 pid_t clone_into(ChildContext& context, int cgroup_fd, int& pidfd) {
-  int tell[2], report[2];
-  if (pipe2(tell, O_CLOEXEC) != 0) return -1;
-  if (pipe2(report, O_CLOEXEC) != 0) {
-    close(tell[0]);
-    close(tell[1]);
-    return -1;
-  }
-  context.report_fd = report[1];
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return -1;
+  const Fd told(ends[0]);
+  Fd tell(ends[1]);
+  if (pipe2(ends, O_CLOEXEC) != 0) return -1;
+  const Fd reported(ends[0]);
+  Fd low(ends[1]), report(fcntl(low.get(), F_DUPFD_CLOEXEC, kFirstPrivateFd));
+  if (!report.valid()) return -1;
+  low.reset();
+  context.report_fd = report.get();
   const pid_t helper = fork();
-  if (helper == 0) enter_and_clone(context, cgroup_fd, tell[1]);
-  close(tell[1]);
-  close(report[1]);
+  if (helper == 0) enter_and_clone(context, cgroup_fd, tell.get());
+  tell.reset();
+  report.reset();
+  if (helper < 0) return -1;
   pid_t pid = -1;
-  int error = errno;
-  if (helper > 0) {
-    int answer = 0;
-    error = EIO;
-    if (read_within(tell[0], &answer, sizeof answer, kEnterTimeoutMs)) {
-      pid = answer > 0 ? answer : -1;
-      error = answer > 0 ? 0 : -answer;
-    }
-    if (pid < 0) kill(helper, SIGKILL);
-    while (waitpid(helper, nullptr, 0) < 0 && errno == EINTR) continue;
+  int answer = 0, error = EIO;
+  if (read_within(told.get(), &answer, sizeof answer, kEnterTimeoutMs)) {
+    pid = answer > 0 ? answer : -1;
+    error = answer > 0 ? 0 : -answer;
   }
-  close(tell[0]);
+  if (pid < 0) kill(helper, SIGKILL);
+  while (waitpid(helper, nullptr, 0) < 0 && errno == EINTR) continue;
   if (pid > 0) {
     // Our own child, not reaped yet: its pid cannot be somebody else's.
     pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
     ChildReport failed;
-    if (read_within(report[0], &failed, sizeof failed, kEnterTimeoutMs)) {
+    if (read_within(reported.get(), &failed, sizeof failed, kEnterTimeoutMs)) {
       context.failed_at = failed.failed_at;
       context.failed_errno = failed.failed_errno;
     } else if (errno == ETIMEDOUT) {  // stopped or frozen on the way; killing works on both
@@ -350,7 +367,6 @@ pid_t clone_into(ChildContext& context, int cgroup_fd, int& pidfd) {
       pid = -1;
     }  // else: the end of the stream, which is the exec
   }
-  close(report[0]);
   errno = error;
   return pid;
 }

@@ -45,7 +45,7 @@ struct ChildContext {
   char* const* argv = nullptr;
   char* const* environment = nullptr;
 
-  int report_fd = -1;  // where memory is not shared: a ChildReport is written here instead
+  int report_fd = -1;  // where memory is not shared: a ChildReport is written here instead. At or above kFirstPrivateFd
 
   // The answer, read by the launcher after the child has gone on or died.
   volatile int failed_errno = 0;

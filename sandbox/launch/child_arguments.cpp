@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "sandbox/base/text.h"
@@ -73,31 +74,42 @@ void ChildArguments::set_identity(const LaunchPlan& plan) {
   context.group_count = groups.size();
 }
 
-std::expected<void, SetupFailure> ChildArguments::set_operations(const LaunchPlan& plan, std::size_t from) {
+Result<> ChildArguments::set_bind(const OwnBind& bind, bool root_has_it) {
+  ChildOperation& child = operations.last();
+  if (bind.kind == SourceKind::absent || (bind.kind == SourceKind::link && root_has_it)) {
+    operations.remove_last();
+    return {};
+  }
+  if (bind.kind == SourceKind::link) {
+    child.step = Step::symlink;
+    child.text = operations.keep(bind.link);
+    return {};
+  }
+  child.source_is_directory = bind.kind == SourceKind::directory;
+  child.source = bind.mount.get();
+  return keep_high(child.source);
+}
+
+std::expected<void, SetupFailure> ChildArguments::set_operations(const LaunchPlan& plan, std::size_t from,
+                                                                 const OwnBinds& binds) {
+  const auto root_has = [&](const std::string& target) {
+    return std::any_of(plan.operations.begin(), plan.operations.begin() + static_cast<std::ptrdiff_t>(from),
+                       [&](const Operation& op) { return op.step == Step::mount_point && op.target == target; });
+  };
   for (std::size_t i = from; i < plan.operations.size(); ++i) {
     const Operation& op = plan.operations[i];
     ChildOperation& child = operations.add(op);
     if (op.step == Step::working_directory) child.target = operations.keep(plan.command.directory.str());
     if (op.step != Step::bind) continue;
-    BindSource source;
-    if (open_bind_source(child, source) != 0)
-      return std::unexpected(operations.explain(operations.all().size() - 1, errno));
-    if (source.mount < 0) {  // absent; or a link, which the prepared root has
-      operations.remove_last();
-      continue;
-    }
-    const Fd mount(source.mount);
-    child.source = mount.get();
-    if (auto kept = keep_high(child.source); !kept)
-      return std::unexpected(SetupFailure{std::string(name(op.step)), kept.error()});
-    child.source_is_directory = source.kind == SourceKind::directory;
+    if (auto set = set_bind(binds.at(op.target), root_has(op.target)); !set)
+      return std::unexpected(SetupFailure{std::string(name(op.step)), set.error()});
   }
   context.operations = operations.all().data();
   context.count = operations.all().size();
   const auto program = [](const std::vector<sock_filter>& code) {
     return sock_fprog{.len = static_cast<unsigned short>(code.size()), .filter = const_cast<sock_filter*>(code.data())};
   };
-  context.guard = program(plan.terminal_guard);
+  context.guard = program(plan.guard);
   context.filter = program(plan.seccomp);
   return {};
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sandbox/launch/child.h"
+#include "sandbox/launch/own_binds.h"
 #include "sandbox/launch/sandbox.h"
 #include "sandbox/plan/plan.h"
 #include "sandbox/sys/fd.h"
@@ -18,6 +19,7 @@ namespace bulkhead {
 class ChildOperations {
  public:
   ChildOperation& add(const Operation& op);  // the reference holds until the next one
+  ChildOperation& last() { return operations_.back(); }
   void remove_last() { operations_.pop_back(); }
   const std::vector<ChildOperation>& all() const { return operations_; }
   const char* keep(std::string text);
@@ -41,8 +43,8 @@ struct ChildArguments {
 
   // The identity the plan asks for: host ids of what the sandbox owns, ids to become, groups.
   void set_identity(const LaunchPlan& plan);
-  // The operations `from` on. A bind's source is opened here, in our mount namespace, which the child has not.
-  std::expected<void, SetupFailure> set_operations(const LaunchPlan& plan, std::size_t from);
+  // The operations `from` on, with the sources of their binds, which must live as long as this.
+  std::expected<void, SetupFailure> set_operations(const LaunchPlan& plan, std::size_t from, const OwnBinds& binds);
   void set_command(const CommandSpec& command, std::string mode, std::uint64_t output_bytes);
   void set_v1_tasks(const std::vector<Fd>& tasks);
   // Of a plan that learns: the filter of its command, and the file that init writes paths to.
@@ -52,6 +54,7 @@ struct ChildArguments {
   SetupFailure failure() const;  // after context.failed_errno was set
 
  private:
+  Result<> set_bind(const OwnBind& bind, bool root_has_it);  // of the last operation
   Result<> place(int from, int to);
   Result<> keep_high(int& fd);
 };

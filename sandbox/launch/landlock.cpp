@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "sandbox/host/landlock_abi.h"
+#include "sandbox/sys/fd.h"
 
 namespace bulkhead {
 namespace {
@@ -31,17 +32,13 @@ int make_ruleset(int& ruleset, const ChildOperation& op) {
 }
 
 int allow_path(int ruleset, const ChildOperation& op) {
-  const int path = open(op.target, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  if (path < 0) return errno == ENOENT ? 0 : -1;  // an optional mount that is not there
+  const Fd path(open(op.target, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!path.valid()) return errno == ENOENT ? 0 : -1;  // an optional mount that is not there
   struct stat st;
-  PathRule rule{.access = op.number, .parent = path};
-  int result = fstat(path, &st);
-  if (result == 0 && !S_ISDIR(st.st_mode)) rule.access &= kExecute | kWriteFile | kReadFile | kTruncate | kIoctlDev;
-  if (result == 0) result = static_cast<int>(syscall(SYS_landlock_add_rule, ruleset, kPathRule, &rule, 0));
-  const int saved = errno;
-  close(path);
-  errno = saved;
-  return result;
+  if (fstat(path.get(), &st) != 0) return -1;
+  PathRule rule{.access = op.number, .parent = path.get()};
+  if (!S_ISDIR(st.st_mode)) rule.access &= kExecute | kWriteFile | kReadFile | kTruncate | kIoctlDev;
+  return static_cast<int>(syscall(SYS_landlock_add_rule, ruleset, kPathRule, &rule, 0));
 }
 
 int allow_port(int ruleset, const ChildOperation& op) {

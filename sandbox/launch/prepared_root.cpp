@@ -15,41 +15,20 @@ namespace {
 
 SetupFailure failure(Step step, Error error) { return {std::string(name(step)), std::move(error)}; }
 
-// The operations that make the root of `plan`. What a mount point must be depends on what will stand there, which is
-// looked up here: a file for a file; a link for a link, which is made instead; nothing for what is absent.
-std::expected<std::vector<Operation>, SetupFailure> root_operations(const LaunchPlan& plan, std::size_t& count) {
-  std::map<std::string, const Operation*> own_binds;
-  std::size_t pivot = plan.operations.size();
-  for (std::size_t i = 0; i < plan.operations.size(); ++i) {
-    const Operation& op = plan.operations[i];
-    if (op.step == Step::pivot) pivot = i;
-    if (op.step == Step::bind && i > pivot) own_binds[op.target] = &op;
-  }
-  if (pivot == plan.operations.size())
-    return std::unexpected(failure(Step::pivot, Error{.operation = "plan", .detail = "has no pivot"}));
-  count = pivot + 1;
+// The operations that make the root of `plan`. What a mount point must be depends on what will stand there: a file for
+// a file; a link for a link, which is made instead; nothing for what is absent.
+std::vector<Operation> root_operations(const LaunchPlan& plan, std::size_t count, const OwnBinds& binds) {
   std::vector<Operation> operations;
-  for (std::size_t i = 0; i <= pivot; ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     Operation op = plan.operations[i];
     if (op.step < Step::root_tmpfs) continue;
-    if (op.step == Step::mount_point && own_binds.contains(op.target)) {
-      const Operation& bind = *own_binds[op.target];
-      struct stat st{};
-      if (::lstat(bind.text.c_str(), &st) != 0) {
-        if ((bind.flags & kOptional) && (errno == ENOENT || errno == ENOTDIR)) continue;
-        return std::unexpected(failure(bind.step, Error{.operation = std::string(name(bind.step)),
-                                                        .object = bind.target,
-                                                        .code = errno,
-                                                        .detail = "from " + bind.text}));
-      }
-      if (S_ISLNK(st.st_mode)) {
-        char link[4096];
-        const ssize_t n = ::readlink(bind.text.c_str(), link, sizeof link);
-        if (n < 0) return std::unexpected(failure(bind.step, Error{.operation = "read link", .object = bind.text}));
+    const auto bind = op.step == Step::mount_point ? binds.find(op.target) : binds.end();
+    if (bind != binds.end()) {
+      if (bind->second.kind == SourceKind::absent) continue;
+      if (bind->second.kind == SourceKind::file) op.flags |= kFile;
+      if (bind->second.kind == SourceKind::link) {
         op.step = Step::symlink;
-        op.text.assign(link, static_cast<std::size_t>(n));
-      } else if (!S_ISDIR(st.st_mode)) {
-        op.flags |= kFile;
+        op.text = bind->second.link;
       }
     }
     operations.push_back(std::move(op));
@@ -107,13 +86,17 @@ std::vector<PreparedRoots::Source> PreparedRoots::look_at_sources(const std::vec
   return sources;
 }
 
-std::expected<PreparedRoots::Root, SetupFailure> PreparedRoots::root_for(const LaunchPlan& plan) {
+std::expected<PreparedRoots::Root, SetupFailure> PreparedRoots::root_for(const LaunchPlan& plan,
+                                                                         const OwnBinds& binds) {
   Root root;
-  auto operations = root_operations(plan, root.operations);
-  if (!operations) return std::unexpected(std::move(operations.error()));
-  const std::string key = key_of(*operations);
+  while (root.operations < plan.operations.size() && plan.operations[root.operations].step != Step::pivot)
+    ++root.operations;
+  if (root.operations++ == plan.operations.size())
+    return std::unexpected(failure(Step::pivot, Error{.operation = "plan", .detail = "has no pivot"}));
+  const std::vector<Operation> operations = root_operations(plan, root.operations, binds);
+  const std::string key = key_of(operations);
   auto found = roots_.find(key);
-  if (found != roots_.end() && found->second.sources != look_at_sources(*operations)) {
+  if (found != roots_.end() && found->second.sources != look_at_sources(operations)) {
     roots_.erase(found);
     found = roots_.end();
   }
@@ -121,7 +104,7 @@ std::expected<PreparedRoots::Root, SetupFailure> PreparedRoots::root_for(const L
     if (roots_.size() >= kMost)
       roots_.erase(std::min_element(roots_.begin(), roots_.end(),
                                     [](const auto& a, const auto& b) { return a.second.used < b.second.used; }));
-    auto made = make(*operations);
+    auto made = make(operations);
     if (!made) return std::unexpected(std::move(made.error()));
     found = roots_.emplace(key, std::move(*made)).first;
   }

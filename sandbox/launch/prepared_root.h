@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "sandbox/launch/child_arguments.h"
+#include "sandbox/launch/own_binds.h"
 #include "sandbox/sys/fd.h"
 
 namespace bulkhead {
@@ -33,7 +34,7 @@ class PreparedRoots {
     int mount_namespace = -1;
     std::size_t operations = 0;
   };
-  std::expected<Root, SetupFailure> root_for(const LaunchPlan& plan);
+  std::expected<Root, SetupFailure> root_for(const LaunchPlan& plan, const OwnBinds& binds);
 
   // Enters a prepared root's namespace; leave() must follow. Nothing of the host can be opened by path in between.
   Result<> enter(const Root& root) const;

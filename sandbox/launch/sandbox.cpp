@@ -14,6 +14,7 @@
 #include "sandbox/base/units.h"
 #include "sandbox/launch/child_arguments.h"
 #include "sandbox/launch/init_record.h"
+#include "sandbox/launch/own_binds.h"
 #include "sandbox/launch/prepared_root.h"
 #include "sandbox/launch/spare_networks.h"
 #include "sandbox/launch/user_namespace.h"
@@ -65,11 +66,13 @@ Result<Cgroup> make_cgroup(const LaunchSite& site, const LaunchPlan& plan) {
 std::expected<Sandbox, SetupFailure> Sandbox::start(const LaunchSite& site, const LaunchPlan& plan,
                                                     const Cgroup& cgroup, int user_namespace, const Stdio& stdio,
                                                     int record) {
-  auto root = site.roots->root_for(plan);
+  const auto binds = open_own_binds(plan);
+  if (!binds) return std::unexpected(binds.error());
+  auto root = site.roots->root_for(plan, *binds);
   if (!root) return std::unexpected(std::move(root.error()));
   ChildArguments p;
   p.set_identity(plan);
-  if (auto set = p.set_operations(plan, root->operations); !set) return std::unexpected(set.error());
+  if (auto set = p.set_operations(plan, root->operations, *binds); !set) return std::unexpected(set.error());
   std::string mode = "i";
   if (stdio.capture) mode += 'c';
   if (site.end_with_launcher) mode += 'd';
@@ -123,6 +126,7 @@ std::expected<Sandbox, SetupFailure> Sandbox::launch(const LaunchSite& site, std
   sandbox.id_ = std::move(id);
   sandbox.record_ = std::move(record);
   sandbox.cgroup_ = std::move(*cgroup);
+  sandbox.cgroup_->close_entrances();
   sandbox.oom_kills_all_ = site.cgroups.mode == CgroupMode::v2;
   for (const Operation& op : plan.operations) {
     if (op.step == Step::limit_wall) sandbox.wall_deadline_ = sandbox.started_ + std::chrono::milliseconds(op.number);
@@ -158,7 +162,7 @@ std::expected<Sandbox, SetupFailure> Sandbox::launch_into(const LaunchSite& site
   while (own < plan.operations.size() && plan.operations[own].step != Step::working_directory) ++own;
   ChildArguments p;
   p.set_identity(plan);
-  if (auto set = p.set_operations(plan, own); !set) return std::unexpected(set.error());
+  if (auto set = p.set_operations(plan, own, {}); !set) return std::unexpected(set.error());
   p.set_command(plan.command, "x", 0);
   p.set_v1_tasks(cgroup->v1_tasks());
   p.context.user_namespace = user_namespace;

@@ -96,7 +96,7 @@ Result<> LauncherServer::prepare() {
   if (::unshare(CLONE_NEWNS) != 0) return errno_error("unshare mounts");
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
     auto error = errno_error("keep mounts from the host");
-    if (errno == EINVAL)
+    if (error.error().code == EINVAL)
       error.error().hint = "the root directory is no mount point: in a chroot, bind it to itself and pivot into it";
     return error;
   }

@@ -10,31 +10,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "sandbox/sys/fd.h"
+
 namespace bulkhead {
 namespace {
-
-// A descriptor for the length of a block; its end leaves errno alone.
-class Held {
- public:
-  explicit Held(int fd) : fd_(fd) {}
-  ~Held() {
-    const int saved = errno;
-    if (fd_ >= 0) close(fd_);
-    errno = saved;
-  }
-  Held(const Held&) = delete;
-  Held& operator=(const Held&) = delete;
-  int get() const { return fd_; }
-  bool failed() const { return fd_ < 0; }
-  int release() {
-    const int fd = fd_;
-    fd_ = -1;
-    return fd;
-  }
-
- private:
-  int fd_;
-};
 
 int set_attributes(int fd, std::uint64_t set, unsigned flags) {
   mount_attr attributes{};
@@ -62,11 +41,11 @@ int open_parent(const Tree& tree, const ChildOperation& op) {
 }
 
 int make_mount_point(const Tree& tree, const ChildOperation& op, bool is_directory, mode_t mode) {
-  const Held parent(open_parent(tree, op));
-  if (parent.failed()) return -1;
+  const Fd parent(open_parent(tree, op));
+  if (!parent.valid()) return -1;
   if (is_directory) return mkdirat(parent.get(), op.leaf, mode);
-  const Held file(openat(parent.get(), op.leaf, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0444));
-  return file.failed() ? -1 : 0;
+  const Fd file(openat(parent.get(), op.leaf, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0444));
+  return file.valid() ? 0 : -1;
 }
 
 int open_or_make_target(const Tree& tree, const ChildOperation& op, bool is_directory) {
@@ -85,13 +64,13 @@ int cover(int target, int mount) {
 // kind: the kernel refuses a directory over a file and the other way round, and a link is an error.
 int attach(const Tree& tree, const ChildOperation& op, int mount, bool is_directory) {
   if (mount < 0) return -1;
-  const Held target(open_or_make_target(tree, op, is_directory));
-  return target.failed() ? -1 : cover(target.get(), mount);
+  const Fd target(open_or_make_target(tree, op, is_directory));
+  return target.valid() ? cover(target.get(), mount) : -1;
 }
 
 int new_file_system(const char* type, const char* const (*options)[2], std::size_t count, std::uint64_t attributes) {
-  const Held context(fsopen(type, FSOPEN_CLOEXEC));
-  if (context.failed()) return -1;
+  const Fd context(fsopen(type, FSOPEN_CLOEXEC));
+  if (!context.valid()) return -1;
   for (std::size_t i = 0; i < count; ++i) {
     const char* value = options[i][1];
     if (fsconfig(context.get(), value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, options[i][0], value, 0) != 0)
@@ -128,8 +107,8 @@ int do_root_bind(Tree& tree, const ChildOperation& op) {
 }
 
 int do_directory(const Tree& tree, const ChildOperation& op) {
-  const Held parent(open_parent(tree, op));
-  if (parent.failed()) return -1;
+  const Fd parent(open_parent(tree, op));
+  if (!parent.valid()) return -1;
   if (mkdirat(parent.get(), op.leaf, op.mode) == 0) return 0;
   if (errno != EEXIST && errno != EROFS) return -1;
   struct stat st;
@@ -146,8 +125,8 @@ int do_mount_point(const Tree& tree, const ChildOperation& op) {
 }
 
 int do_symlink(const Tree& tree, const ChildOperation& op, const char* to) {
-  const Held parent(open_parent(tree, op));
-  return parent.failed() ? -1 : symlinkat(to, parent.get(), op.leaf);
+  const Fd parent(open_parent(tree, op));
+  return parent.valid() ? symlinkat(to, parent.get(), op.leaf) : -1;
 }
 
 int do_bind(const Tree& tree, const ChildOperation& op) {
@@ -156,7 +135,7 @@ int do_bind(const Tree& tree, const ChildOperation& op) {
   if (open_bind_source(op, source) != 0) return -1;
   if (source.kind == SourceKind::absent) return 0;
   if (source.kind == SourceKind::link) return do_symlink(tree, op, source.link);
-  const Held mount(source.mount);
+  const Fd mount(source.mount);
   return attach(tree, op, mount.get(), source.kind == SourceKind::directory);
 }
 
@@ -177,36 +156,36 @@ int do_tmpfs(const Tree& tree, const ChildOperation& op) {
   }
   std::uint64_t attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
   if (op.flags & kNoExec) attributes |= MOUNT_ATTR_NOEXEC;
-  const Held mount(new_file_system("tmpfs", options, count, attributes));
+  const Fd mount(new_file_system("tmpfs", options, count, attributes));
   return attach(tree, op, mount.get(), true);
 }
 
 int do_file(const Tree& tree, const ChildOperation& op) {
-  const Held parent(open_parent(tree, op));
-  if (parent.failed()) return -1;
-  const Held file(openat(parent.get(), op.leaf, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, op.mode));
-  if (file.failed()) return -1;
+  const Fd parent(open_parent(tree, op));
+  if (!parent.valid()) return -1;
+  const Fd file(openat(parent.get(), op.leaf, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, op.mode));
+  if (!file.valid()) return -1;
   const std::size_t length = strlen(op.text);
   return write(file.get(), op.text, length) == static_cast<ssize_t>(length) ? 0 : -1;
 }
 
 int do_proc(const Tree& tree, const ChildOperation& op) {
-  const Held mount(new_file_system("proc", nullptr, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  const Fd mount(new_file_system("proc", nullptr, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
   return attach(tree, op, mount.get(), true);
 }
 
 int do_devpts(const Tree& tree, const ChildOperation& op) {
   const char* const options[][2] = {{"newinstance", nullptr}, {"ptmxmode", "0666"}, {"mode", "0620"}, {"max", "64"}};
-  const Held mount(new_file_system("devpts", options, 4, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
+  const Fd mount(new_file_system("devpts", options, 4, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC));
   return attach(tree, op, mount.get(), true);
 }
 
 // /dev/null as we have bound it ourselves, checked to be just that (CVE-2025-31133), once per tree.
 int open_null(Tree& tree) {
   if (tree.null >= 0) return tree.null;
-  Held null(open_inside(tree, "dev/null", O_PATH));
+  Fd null(open_inside(tree, "dev/null", O_PATH));
   struct stat st;
-  if (null.failed() || fstat(null.get(), &st) != 0) return -1;
+  if (!null.valid() || fstat(null.get(), &st) != 0) return -1;
   if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3)) {
     errno = ENODEV;
     return -1;
@@ -215,35 +194,35 @@ int open_null(Tree& tree) {
 }
 
 int do_mask(Tree& tree, const ChildOperation& op) {
-  const Held target(open_inside(tree, relative(op.target), O_PATH));
-  if (target.failed()) return errno == ENOENT ? 0 : -1;
+  const Fd target(open_inside(tree, relative(op.target), O_PATH));
+  if (!target.valid()) return errno == ENOENT ? 0 : -1;
   struct stat st;
   if (fstat(target.get(), &st) != 0) return -1;
   if (S_ISDIR(st.st_mode)) {
     const char* const options[][2] = {{"mode", "0555"}, {"size", "4k"}, {"nr_inodes", "2"}};
-    const Held empty(new_file_system("tmpfs", options, 3,
-                                     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY));
-    return empty.failed() ? -1 : cover(target.get(), empty.get());
+    const Fd empty(new_file_system("tmpfs", options, 3,
+                                   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY));
+    return empty.valid() ? cover(target.get(), empty.get()) : -1;
   }
   const int null = open_null(tree);
   if (null < 0) return -1;
-  const Held mount(clone_mount(null, "", AT_EMPTY_PATH));
-  return mount.failed() ? -1 : cover(target.get(), mount.get());
+  const Fd mount(clone_mount(null, "", AT_EMPTY_PATH));
+  return mount.valid() ? cover(target.get(), mount.get()) : -1;
 }
 
 int do_read_only(const Tree& tree, const ChildOperation& op) {
-  const Held target(open_inside(tree, relative(op.target), O_PATH));
-  if (target.failed()) return errno == ENOENT ? 0 : -1;
-  const Held mount(clone_mount(target.get(), "", AT_EMPTY_PATH));
-  if (mount.failed()) return -1;
+  const Fd target(open_inside(tree, relative(op.target), O_PATH));
+  if (!target.valid()) return errno == ENOENT ? 0 : -1;
+  const Fd mount(clone_mount(target.get(), "", AT_EMPTY_PATH));
+  if (!mount.valid()) return -1;
   if (set_attributes(mount.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0) != 0)
     return -1;
   return cover(target.get(), mount.get());
 }
 
 int do_seal(const Tree& tree, const ChildOperation& op) {
-  const Held target(open_inside(tree, relative(op.target), O_PATH));
-  return target.failed() ? -1 : set_attributes(target.get(), MOUNT_ATTR_RDONLY, 0);
+  const Fd target(open_inside(tree, relative(op.target), O_PATH));
+  return target.valid() ? set_attributes(target.get(), MOUNT_ATTR_RDONLY, 0) : -1;
 }
 
 int do_pivot(const Tree& tree) {
@@ -257,8 +236,8 @@ int do_pivot(const Tree& tree) {
 }  // namespace
 
 int open_bind_source(const ChildOperation& op, BindSource& source) {
-  const Held file(open(op.text, O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  if (file.failed()) {
+  const Fd file(open(op.text, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!file.valid()) {
     source.kind = SourceKind::absent;
     return (op.flags & kOptional) && (errno == ENOENT || errno == ENOTDIR) ? 0 : -1;
   }
@@ -277,8 +256,8 @@ int open_bind_source(const ChildOperation& op, BindSource& source) {
   }
   const bool directory = S_ISDIR(st.st_mode);
   const unsigned recursive = directory ? AT_RECURSIVE : 0u;
-  Held mount(clone_mount(file.get(), "", AT_EMPTY_PATH | recursive));
-  if (mount.failed()) return -1;
+  Fd mount(clone_mount(file.get(), "", AT_EMPTY_PATH | recursive));
+  if (!mount.valid()) return -1;
   std::uint64_t attributes = MOUNT_ATTR_NOSUID;
   if (!(op.flags & kDevice)) attributes |= MOUNT_ATTR_NODEV;
   // A device can be written to on a read-only mount; that its node, the host's own, gets no other time or mode is the

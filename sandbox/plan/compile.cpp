@@ -281,21 +281,21 @@ void add_privileges(Builder& b) {
 }
 
 Result<> add_seccomp(Builder& b, LaunchPlan& plan) {
-  const auto filter = [&](const std::vector<sock_filter>& program, std::string text, Origin origin) {
+  const auto filter = [&](Step step, const std::vector<sock_filter>& program, std::string text, Origin origin) {
     if (program.empty()) return;
-    Operation& op = b.add(Step::seccomp, std::move(origin));
+    Operation& op = b.add(step, std::move(origin));
     op.text = std::move(text);
     op.number = program.size();
   };
-  plan.terminal_guard = b.spec.terminal_guard();
+  plan.guard = b.spec.guard();
   plan.seccomp = b.spec.seccomp_program();
   if (b.place.learn) {
     BULKHEAD_ASSIGN(LearningPrograms programs, compile_learning(plan.seccomp.empty() ? nullptr : &b.spec.seccomp()));
     plan.seccomp = std::move(programs.base);
     plan.learning = std::move(programs.command);
   }
-  filter(plan.terminal_guard, "terminal-guard", kBuiltIn);
-  filter(plan.seccomp, b.spec.seccomp().name, b.spec.origin("seccomp"));
+  filter(Step::guard, plan.guard, "", kBuiltIn);
+  filter(Step::seccomp, plan.seccomp, b.spec.seccomp().name, b.spec.origin("seccomp"));
   return {};
 }
 

@@ -56,6 +56,7 @@ enum class Step : std::uint8_t {
   capabilities,  // text: kept
   no_new_privs,
   landlock_enforce,
+  guard,    // number: instructions
   seccomp,  // text: profile name
   exec_init,
 };
@@ -103,8 +104,8 @@ struct LaunchPlan {
   std::vector<Operation> operations;
   CommandSpec command;
   std::uint64_t output_bytes = 0;
-  std::vector<sock_filter> seccomp;         // empty: none
-  std::vector<sock_filter> terminal_guard;  // empty: none
+  std::vector<sock_filter> seccomp;  // empty: none
+  std::vector<sock_filter> guard;    // of every profile, see compile_guard(); empty: none
   // Not empty: the sandbox learns. `seccomp` then has no listener, and this is what the command loads beside it: see
   // LearningPrograms.
   std::vector<sock_filter> learning;

@@ -46,6 +46,7 @@ constexpr std::array kStepNames{"create_cgroup",
                                 "capabilities",
                                 "no_new_privs",
                                 "landlock_enforce",
+                                "guard",
                                 "seccomp",
                                 "exec_init"};
 static_assert(kStepNames.size() == static_cast<std::size_t>(Step::exec_init) + 1);
@@ -118,6 +119,7 @@ std::string sentence(const Operation& op) {
       out += std::string(op.number & landlock::kBindTcp ? " bind" : "") +
              (op.number & landlock::kConnectTcp ? " connect" : "") + " port " + std::to_string(op.inodes);
       break;
+    case Step::guard:
     case Step::seccomp:
       out += " (" + std::to_string(op.number) + " instructions)";
       break;
@@ -151,7 +153,7 @@ nlohmann::json to_json(const LaunchPlan& plan) {
             {"environment", plan.command.environment},
             {"directory", plan.command.directory.str()}}},
           {"output_bytes", plan.output_bytes},
-          {"seccomp_instructions", plan.seccomp.size() + plan.terminal_guard.size()}};
+          {"seccomp_instructions", plan.seccomp.size() + plan.guard.size()}};
 }
 
 std::string render(const LaunchPlan& plan) {

@@ -8,7 +8,7 @@
 namespace bulkhead {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x31504b42;  // "BKP1": another build's plan is refused
+constexpr std::uint32_t kMagic = 0x32504b42;  // "BKP2": another build's plan is refused
 
 class Writer {
  public:
@@ -94,7 +94,7 @@ std::string encode(const LaunchPlan& plan) {
   w.text(plan.command.directory.str());
   w.value(plan.output_bytes);
   w.program(plan.seccomp);
-  w.program(plan.terminal_guard);
+  w.program(plan.guard);
   w.program(plan.learning);
   return std::move(w.out);
 }
@@ -125,7 +125,7 @@ Result<LaunchPlan> decode(std::string_view bytes) {
   const std::string directory(r.text());
   plan.output_bytes = r.value<std::uint64_t>();
   plan.seccomp = r.program();
-  plan.terminal_guard = r.program();
+  plan.guard = r.program();
   plan.learning = r.program();
   if (!r.good()) return fail("decode plan", "", "ends early or goes on");
   if (plan.command.argv.empty()) return fail("decode plan", "argv", "is empty");

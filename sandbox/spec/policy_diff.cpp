@@ -29,8 +29,10 @@ void more_limits(const Limits& a, const Limits& b, Changes& more) {
   const auto cpu = [](std::uint64_t milli) { return format_cpu(static_cast<std::uint32_t>(milli)); };
   const auto ms = [](std::chrono::milliseconds t) { return static_cast<std::uint64_t>(t.count()); };
   more_of(more, "memory", "use more memory", a.memory_bytes, b.memory_bytes, format_bytes);
+  more_of(more, "memory_high", "use more memory before it is slowed", a.memory_high, b.memory_high, format_bytes);
   more_of(more, "swap", "use more swap", a.swap_bytes, b.swap_bytes, format_bytes, false);
   more_of(more, "cpu", "use more CPUs", a.cpu_milli, b.cpu_milli, cpu);
+  more_of(more, "cpu_weight", "have a larger share of the CPU", a.cpu_weight, b.cpu_weight, count, false);
   more_of(more, "pids", "have more processes", a.pids, b.pids, count);
   more_of(more, "wall", "run longer", ms(a.wall), ms(b.wall), time);
   more_of(more, "cpu_time", "use more CPU time", ms(a.cpu_time), ms(b.cpu_time), time);

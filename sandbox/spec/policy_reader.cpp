@@ -125,7 +125,7 @@ Result<> PolicyReader::read_capabilities() {
 }
 
 Result<> PolicyReader::read_seccomp() {
-  BULKHEAD_ASSIGN(spec_.terminal_guard_.code,
+  BULKHEAD_ASSIGN(spec_.guard_.code,
                   compile_guard(!spec_.allows(Loosening::terminal_injection), !spec_.allows(Loosening::no_seccomp)));
   const JsonNode node = part("seccomp");
   BULKHEAD_ASSIGN(const std::string wanted, node.string());

@@ -76,10 +76,6 @@ bool refuses(std::string_view action, int errno_return) {
   return action == "SCMP_ACT_ERRNO" && (errno_return < 0 || errno_return == EPERM);
 }
 
-}  // namespace
-
-namespace {
-
 // `more` are kept from the listener besides kNeeded.
 SeccompProfile observed_but(SeccompProfile profile, const std::set<std::string_view>& more) {
   const auto needed = [&](std::string_view name) { return is_needed(name) || more.contains(name); };
@@ -141,8 +137,8 @@ Result<LearningPrograms> compile_learning(const SeccompProfile* profile) {
   code.insert(code.end(), programs.base.begin(), programs.base.end());
   if (profile == nullptr) code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
   if (code.size() > BPF_MAXINSNS)
-    return fail("compile learning filter", profile->name, "is longer than the kernel takes",
-                "name fewer conditions on arguments");
+    return fail("compile learning filter", profile == nullptr ? "none" : profile->name,
+                "is longer than the kernel takes", "name fewer conditions on arguments");
   return programs;
 }
 

@@ -1,4 +1,4 @@
-// The same filter as libseccomp's, an order of magnitude shorter: neighbouring system calls with one verdict become a
+// The same filter as libseccomp's, about half as long: neighbouring system calls with one verdict become a
 // range, and a binary search over the ranges finds it. The kernel loads a filter anew for every sandbox, in time that
 // grows with its length.
 #pragma once

@@ -102,7 +102,7 @@ class SandboxSpec {
   // Compiled once, here: every sandbox of the policy loads the same program. Refusals are told to a listener (see
   // observed()). Empty with no-seccomp.
   const std::vector<sock_filter>& seccomp_program() const { return seccomp_program_.code; }
-  const std::vector<sock_filter>& terminal_guard() const { return terminal_guard_.code; }
+  const std::vector<sock_filter>& guard() const { return guard_.code; }
   const std::set<Loosening>& allowed() const { return allowed_; }
   bool allows(Loosening loosening) const { return allowed_.contains(loosening); }
   const std::vector<int>& capabilities() const { return capabilities_; }  // kept inside, empty by default
@@ -127,7 +127,7 @@ class SandboxSpec {
   std::vector<std::string> environment_pass_;
   std::map<std::string, std::string> environment_set_;
   SeccompProfile seccomp_;
-  SeccompProgram seccomp_program_, terminal_guard_;
+  SeccompProgram seccomp_program_, guard_;
   std::set<Loosening> allowed_;
   std::vector<int> capabilities_;
   TcpPorts tcp_bind_, tcp_connect_;

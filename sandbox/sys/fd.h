@@ -1,6 +1,8 @@
-// Owns one file descriptor. Uncopyable, movable; does not convert to int by itself.
+// Owns one file descriptor. Uncopyable, movable; does not convert to int by itself. Closing leaves errno alone, so that
+// a function may return -1 with errno past it; nothing here allocates.
 #pragma once
 
+#include <errno.h>
 #include <unistd.h>
 
 #include <utility>
@@ -27,8 +29,10 @@ class Fd {
   bool valid() const { return fd_ >= 0; }
   int release() { return std::exchange(fd_, -1); }
   void reset() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
+    if (fd_ < 0) return;
+    const int saved = errno;
+    ::close(std::exchange(fd_, -1));
+    errno = saved;
   }
 
  private:

@@ -9,14 +9,16 @@ _bulkhead() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
       --) COMPREPLY=($(compgen -c -f -- "$word")); return ;;
-      --state|--policy|--report|--name|--run|--output|-o|--rounds) ((i++)) ;;
+      --output) [[ $verb == log ]] || ((i++)) ;;
+      --state|--policy|--report|--name|--run|-o|--rounds) ((i++)) ;;
       -*) ;;
       *) if [[ -z $verb ]]; then verb=${COMP_WORDS[i]}; elif [[ -z $group ]]; then group=${COMP_WORDS[i]}; fi ;;
     esac
   done
   case ${COMP_WORDS[COMP_CWORD-1]} in
     --state) COMPREPLY=($(compgen -d -- "$word")); return ;;
-    --policy|--report|--output|-o) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --output) if [[ $verb != log ]]; then COMPREPLY=($(compgen -f -- "$word")); return; fi ;;
+    --policy|--report|-o) COMPREPLY=($(compgen -f -- "$word")); return ;;
   esac
   case $verb in
     '') COMPREPLY=($(compgen -W 'run sandbox policy config diff log apply shell journal ps kill clean doctor version completion --state --help' -- "$word")) ;;
@@ -24,7 +26,7 @@ _bulkhead() {
     sandbox)
       case $group in
         '') COMPREPLY=($(compgen -W 'run plan' -- "$word")) ;;
-        run) COMPREPLY=($(compgen -W '--policy --report --help --' -- "$word")) ;;
+        run) COMPREPLY=($(compgen -W '--policy --explain --report --help --' -- "$word")) ;;
         plan) COMPREPLY=($(compgen -W '--policy --json --help --' -- "$word")) ;;
       esac ;;
     policy)
@@ -36,6 +38,7 @@ _bulkhead() {
       esac ;;
     config) COMPREPLY=($(compgen -f -- "$word")) ;;
     diff) COMPREPLY=($(compgen -W '--stat --help' -- "$word")) ;;
+    log) COMPREPLY=($(compgen -W 'latest --output --help' -- "$word")) ;;
     apply) COMPREPLY=($(compgen -W '--squash --with-tool-files --help' -- "$word")) ;;
     journal) COMPREPLY=($(compgen -W 'latest --events --json --help' -- "$word")) ;;
     ps|doctor) COMPREPLY=($(compgen -W '--json --help' -- "$word")) ;;

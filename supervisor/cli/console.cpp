@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <nlohmann/json.hpp>
+
 namespace bulkhead {
 namespace {
 
@@ -26,6 +28,10 @@ void out_text(std::string_view text) { write_all(STDOUT_FILENO, text); }
 std::size_t width(std::string_view text) {
   return static_cast<std::size_t>(
       std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));
+}
+
+std::string pretty(const nlohmann::json& json) {
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {

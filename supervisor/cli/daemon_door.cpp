@@ -17,6 +17,7 @@
 
 #include "sandbox/base/text.h"
 #include "sandbox/sys/files.h"
+#include "supervisor/cli/identity.h"
 #include "supervisor/core/api/descriptors.h"
 
 namespace bulkhead {
@@ -32,15 +33,6 @@ std::string last_line(const std::string& path) {
   std::string_view rest = *text;
   while (rest.ends_with('\n')) rest.remove_suffix(1);
   return printable(rest.substr(rest.rfind('\n') + 1), 400);
-}
-
-// As execve() takes them; they point into `words`.
-std::vector<char*> pointers(std::vector<std::string>& words) {
-  std::vector<char*> out;
-  out.reserve(words.size() + 1);
-  for (std::string& word : words) out.push_back(word.data());
-  out.push_back(nullptr);
-  return out;
 }
 
 // In the child, between fork and exec: only what is safe there. Answers with errno through the ready pipe's end.
@@ -72,12 +64,12 @@ Outcome<pid_t> start_daemon(const StatePaths& state, const std::string& program)
   Fd reading(ends[0]), writing(ends[1]);
 
   std::vector<std::string> words{program, "--once", "--state", state.root(), "--ready-fd", std::to_string(kReadyFd)};
-  const std::vector<char*> argv = pointers(words);
+  const std::vector<char*> argv = exec_words(words);
   // Nothing of the caller's but where an administrator keeps policies, which sudo lets through only if told to.
   std::vector<std::string> variables{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
   if (const char* policies = ::secure_getenv("BULKHEAD_POLICIES"))
     variables.push_back(std::string("BULKHEAD_POLICIES=") + policies);
-  const std::vector<char*> environment = pointers(variables);
+  const std::vector<char*> environment = exec_words(variables);
   const pid_t pid = ::fork();
   if (pid < 0) return failure(ExitCode::fault, errno_error("start", program).error());
   if (pid == 0) exec_daemon(argv, environment, writing.get(), log->get());

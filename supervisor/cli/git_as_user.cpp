@@ -18,14 +18,6 @@ namespace {
 constexpr std::size_t kMaxCapture = std::size_t{16} << 20;
 constexpr std::size_t kMaxLineShown = std::size_t{64} << 10;
 
-std::vector<char*> pointers(std::vector<std::string>& words) {
-  std::vector<char*> out;
-  out.reserve(words.size() + 1);
-  for (std::string& word : words) out.push_back(word.data());
-  out.push_back(nullptr);
-  return out;
-}
-
 struct Child {
   pid_t pid = -1;
   Result<int> wait() const {
@@ -38,8 +30,8 @@ struct Child {
 
 // -1 leaves a descriptor as it is. The program is looked up in `environment`'s PATH, as the user would.
 Result<Child> spawn(std::vector<std::string> argv, std::vector<std::string> environment, int in, int out, int err) {
-  auto words = pointers(argv);
-  auto block = pointers(environment);
+  auto words = exec_words(argv);
+  auto block = exec_words(environment);
   Fd report_read, report_write;
   {
     std::array<int, 2> ends{};

@@ -194,4 +194,12 @@ std::vector<std::string> environment_block(const Environment& environment) {
   return out;
 }
 
+std::vector<char*> exec_words(std::vector<std::string>& words) {
+  std::vector<char*> out;
+  out.reserve(words.size() + 1);
+  for (std::string& word : words) out.push_back(word.data());
+  out.push_back(nullptr);
+  return out;
+}
+
 }  // namespace bulkhead

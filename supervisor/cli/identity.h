@@ -70,5 +70,7 @@ Result<> become(const CallerIdentity& caller);
 
 // "KEY=VALUE" strings for a program that runs as `caller`.
 std::vector<std::string> environment_block(const Environment& environment);
+// As execve() takes them; they point into `words`.
+std::vector<char*> exec_words(std::vector<std::string>& words);
 
 }  // namespace bulkhead

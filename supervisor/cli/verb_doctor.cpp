@@ -42,7 +42,7 @@ Outcome<int> doctor_verb(const Context& context, const DoctorOptions& options) {
   const bool able = facts->cgroups.mode != CgroupMode::none &&
                     std::ranges::none_of(walls, [](const Wall& wall) { return wall.required && !wall.present; });
   if (options.format == Format::json) {
-    out_line(as_json(*facts, walls, context.root).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    out_text(pretty(as_json(*facts, walls, context.root)));
     return able ? 0 : static_cast<int>(ExitCode::host_lacks);
   }
   std::vector<std::vector<std::string>> rows{

@@ -44,7 +44,7 @@ Outcome<int> policy_diff_verb(const Context& context, const PolicyDiffOptions& o
   const PolicyDiff diff = diff_policies(from->spec, to->spec);
   const int status = diff.allows.empty() ? 0 : 1;
   if (options.format == Format::json) {
-    out_line(nlohmann::json(diff).dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+    out_text(pretty(nlohmann::json(diff)));
     return status;
   }
   const auto section = [](std::string_view title, const std::vector<PolicyChange>& changes) {
@@ -63,7 +63,7 @@ Outcome<int> config_verb(const Context& context, const ConfigOptions& options) {
   if (auto dropped = drop_root(context); !dropped) return std::unexpected(dropped.error());
   auto document = or_exit(ExitCode::bad_input, read_document_file(options.file));
   if (!document) return std::unexpected(document.error());
-  out_line(document->value.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
+  out_text(pretty(document->value));
   return 0;
 }
 

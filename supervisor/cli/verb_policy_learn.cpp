@@ -12,6 +12,7 @@
 #include "supervisor/cli/console.h"
 #include "supervisor/cli/learnt.h"
 #include "supervisor/cli/live_lines.h"
+#include "supervisor/cli/output_file.h"
 #include "supervisor/cli/policies.h"
 #include "supervisor/cli/sandbox_ending.h"
 #include "supervisor/cli/sandbox_launch.h"
@@ -78,26 +79,6 @@ void append(Proposal& all, Proposal more) {
   all.named = std::move(more.named);  // of the last run: what an earlier one missed it may have got
 }
 
-// Opened before the command runs, so that one that cannot be written is known while nothing has happened.
-Outcome<Fd> open_output(const std::string& path) {
-  if (path.empty()) return Fd();
-  Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
-  if (!file.valid()) return failure(ExitCode::bad_input, errno_error("write proposal", path).error());
-  return file;
-}
-
-Outcome<> write_output(const Fd& file, const std::string& path, std::string_view text) {
-  if (::ftruncate(file.get(), 0) != 0 && errno != EINVAL)  // EINVAL: a pipe or a device
-    return failure(ExitCode::fault, errno_error("write proposal", path).error());
-  while (!text.empty()) {
-    const ssize_t n = ::write(file.get(), text.data(), text.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return failure(ExitCode::fault, errno_error("write proposal", path).error());
-    text.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return {};
-}
-
 nlohmann::json rows(const std::vector<ProposalLine>& lines) {
   nlohmann::json array = nlohmann::json::array();
   for (const ProposalLine& line : lines) array.push_back({{"key", line.key}, {"what", line.what}, {"why", line.why}});
@@ -127,7 +108,7 @@ Outcome<int> policy_learn_verb(const Context& context, const PolicyLearnOptions&
 
   auto base = read_policy(options.policy);
   if (!base) return std::unexpected(base.error());
-  auto output = open_output(options.output);
+  auto output = OutputFile::open("proposal", options.output);
   if (!output) return std::unexpected(output.error());
   auto range = or_exit(ExitCode::host_lacks, launcher->acquire_range());
   if (!range) return std::unexpected(range.error());
@@ -175,15 +156,17 @@ Outcome<int> policy_learn_verb(const Context& context, const PolicyLearnOptions&
 
   std::string text = render_proposal(policy, head, all);
   if (options.format == Format::json)
-    text = nlohmann::json{{"policy", policy},         {"patch", all.patch}, {"added", rows(all.added)},
-                          {"named", rows(all.named)}, {"rounds", rounds},   {"complete", complete}}
-               .dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
-           "\n";
-  if (!output->valid()) {
+    text = pretty({{"policy", policy},
+                   {"patch", all.patch},
+                   {"added", rows(all.added)},
+                   {"named", rows(all.named)},
+                   {"rounds", rounds},
+                   {"complete", complete}});
+  if (!output->wanted()) {
     out_text(text);
     return 0;
   }
-  if (auto written = write_output(*output, options.output, text); !written) return std::unexpected(written.error());
+  if (auto written = output->write(text); !written) return std::unexpected(written.error());
   err_line("bulkhead: proposed " + std::to_string(all.added.size()) + " additions, named " +
            std::to_string(all.named.size()) + " more; next: bulkhead policy diff " + shell_quote(options.policy) + " " +
            shell_quote(options.output));

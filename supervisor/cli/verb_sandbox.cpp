@@ -1,11 +1,11 @@
 // `bulkhead sandbox run` and `sandbox plan`: only the compartment, through a launcher of our own.
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "sandbox/base/text.h"
 #include "sandbox/launch/launcher_client.h"
 #include "sandbox/sys/files.h"
 #include "supervisor/cli/console.h"
+#include "supervisor/cli/output_file.h"
 #include "supervisor/cli/policies.h"
 #include "supervisor/cli/sandbox_ending.h"
 #include "supervisor/cli/sandbox_launch.h"
@@ -24,28 +24,6 @@ std::string rule_text(const Document& policy, const std::string& origin) {
   return located(policy, {.operation = {}, .object = origin}).text();
 }
 
-// Opened before the command starts, so that a report that cannot be written is known while nothing has happened.
-Outcome<Fd> open_report(const std::string& path) {
-  if (path.empty()) return Fd();
-  Fd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
-  if (!file.valid()) return failure(ExitCode::bad_input, errno_error("write report", path).error());
-  return file;
-}
-
-Outcome<> write_report(const Fd& file, const std::string& path, const nlohmann::json& report) {
-  const std::string text = report.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  if (::ftruncate(file.get(), 0) != 0 && errno != EINVAL)  // EINVAL: a pipe or a device
-    return failure(ExitCode::fault, errno_error("write report", path).error());
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const ssize_t n = ::write(file.get(), rest.data(), rest.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return failure(ExitCode::fault, errno_error("write report", path).error());
-    rest.remove_prefix(static_cast<std::size_t>(n));
-  }
-  return {};
-}
-
 }  // namespace
 
 Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& options) {
@@ -61,7 +39,7 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
 
   auto policy = read_policy(options.policy);
   if (!policy) return std::unexpected(policy.error());
-  auto report = open_report(options.report);
+  auto report = OutputFile::open("report", options.report);
   if (!report) return std::unexpected(report.error());
   auto range = or_exit(ExitCode::host_lacks, launcher->acquire_range());
   if (!range) return std::unexpected(range.error());
@@ -86,10 +64,10 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   if (const std::string line = ending_line(*record, options.policy, rule); !line.empty()) err_line(line);
   if (options.explain)
     for (const std::string& line : denial_lines(*record, options.policy)) err_line(line);
-  if (report->valid())
-    if (auto written = write_report(*report, options.report, ending_report(*record, options.policy, rule, walls));
-        !written)
-      return std::unexpected(written.error());
+  if (report->wanted()) {
+    const nlohmann::json ended = ending_report(*record, options.policy, rule, walls);
+    if (auto written = report->write(pretty(ended)); !written) return std::unexpected(written.error());
+  }
   return command_status(*record);
 }
 
@@ -102,9 +80,7 @@ Outcome<int> sandbox_plan_verb(const Context& context, const SandboxPlanOptions&
   std::vector<std::string> command = options.command.empty() ? std::vector<std::string>{"/bin/true"} : options.command;
   auto plan = plan_for(context, policy->spec, *host, std::move(command), kExampleRange, "sandbox");
   if (!plan) return std::unexpected(plan.error());
-  out_text(options.format == Format::json
-               ? to_json(*plan).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
-               : render(*plan));
+  out_text(options.format == Format::json ? pretty(to_json(*plan)) : render(*plan));
   return 0;
 }
 

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -17,6 +16,7 @@
 #include "sandbox/launch/launcher_client.h"
 #include "sandbox/plan/plan.h"
 #include "sandbox/sys/files.h"
+#include "tests/bench/spec_file.h"
 
 namespace bulkhead {
 namespace {
@@ -25,13 +25,6 @@ using Clock = std::chrono::steady_clock;
 
 double microseconds_since(Clock::time_point start) {
   return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
-}
-
-Result<nlohmann::json> read_json(const char* path) {
-  std::ifstream file(path);
-  nlohmann::json json = nlohmann::json::parse(file, nullptr, false);
-  if (json.is_discarded()) return fail("read", path, "no JSON document");
-  return json;
 }
 
 double median(std::vector<double> values) {
@@ -48,10 +41,8 @@ double pss_of(pid_t pid) {
 }
 
 Result<> measure(int argc, char** argv) {
-  BULKHEAD_ASSIGN(const nlohmann::json policy, read_json(argv[2]));
-  BULKHEAD_ASSIGN(const nlohmann::json profile, read_json(argv[3]));
   const std::size_t count = std::stoul(argv[4]);
-  BULKHEAD_ASSIGN(const SandboxSpec spec, SandboxSpec::from_policy(policy, {{"default", profile}}));
+  BULKHEAD_ASSIGN(const SandboxSpec spec, read_spec(argv[2], argv[3]));
   BULKHEAD_ASSIGN(const HostFacts host, probe_host());
   BULKHEAD_ASSIGN(LauncherClient launcher, LauncherClient::start_private(argv[1], ""));
   BULKHEAD_ASSIGN(const SandboxPath directory, SandboxPath::parse("/"));

@@ -5,24 +5,16 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "sandbox/host/host_facts.h"
 #include "sandbox/launch/launcher_client.h"
 #include "sandbox/plan/plan.h"
 #include "sandbox/spec/spec.h"
+#include "tests/bench/spec_file.h"
 
 namespace bulkhead {
 namespace {
-
-Result<nlohmann::json> read_json(const char* path) {
-  std::ifstream file(path);
-  nlohmann::json json = nlohmann::json::parse(file, nullptr, false);
-  if (json.is_discarded()) return fail("read", path, "no JSON document");
-  return json;
-}
 
 Result<> start_one(LauncherClient& launcher, const SandboxSpec& spec, const CommandSpec& command, const HostFacts& host,
                    std::uint32_t range, unsigned number) {
@@ -40,9 +32,7 @@ Result<> start_one(LauncherClient& launcher, const SandboxSpec& spec, const Comm
 }
 
 Result<> serve(char** argv) {
-  BULKHEAD_ASSIGN(const nlohmann::json policy, read_json(argv[3]));
-  BULKHEAD_ASSIGN(const nlohmann::json profile, read_json(argv[4]));
-  BULKHEAD_ASSIGN(const SandboxSpec spec, SandboxSpec::from_policy(policy, {{"default", profile}}));
+  BULKHEAD_ASSIGN(const SandboxSpec spec, read_spec(argv[3], argv[4]));
   BULKHEAD_ASSIGN(const HostFacts host, probe_host());
   BULKHEAD_ASSIGN(LauncherClient launcher,
                   LauncherClient::start_private(argv[1], "", static_cast<unsigned>(std::stoul(argv[2]))));

@@ -10,8 +10,6 @@
 #include <unistd.h>
 
 #include <cstdio>
-#include <fstream>
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "sandbox/host/host_facts.h"
@@ -20,18 +18,12 @@
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/plan/plan.h"
 #include "sandbox/sys/files.h"
+#include "tests/bench/spec_file.h"
 
 namespace bulkhead {
 namespace {
 
 constexpr std::uint32_t kRange = kRangeFirst + (kRangeCount - 1) * kRangeSize;  // no launcher gets so far
-
-Result<nlohmann::json> read_json(const char* path) {
-  std::ifstream file(path);
-  nlohmann::json json = nlohmann::json::parse(file, nullptr, false);
-  if (json.is_discarded()) return fail("read", path, "no JSON document");
-  return json;
-}
 
 struct Floor {
   HostFacts host;
@@ -46,11 +38,13 @@ Result<> start_one(Floor& floor, unsigned number) {
                   Cgroup::create(floor.host.cgroups, floor.root_node, std::to_string(number), {"memory", "pids"}));
   for (const Operation& op : floor.plan.operations)
     if (op.step == Step::limit_cgroup) BULKHEAD_TRY(cgroup.limit(op.target, op.number));
-  auto root = floor.roots->root_for(floor.plan);
+  const auto binds = open_own_binds(floor.plan);
+  if (!binds) return std::unexpected(binds.error().error);
+  auto root = floor.roots->root_for(floor.plan, *binds);
   if (!root) return std::unexpected(root.error().error);
   ChildArguments arguments;
   arguments.set_identity(floor.plan);
-  if (auto set = arguments.set_operations(floor.plan, root->operations); !set)
+  if (auto set = arguments.set_operations(floor.plan, root->operations, *binds); !set)
     return std::unexpected(set.error().error);
   arguments.set_command(floor.plan.command, "i", 0);
   arguments.set_v1_tasks(cgroup.v1_tasks());
@@ -77,9 +71,7 @@ Result<> start_one(Floor& floor, unsigned number) {
 Result<> serve(char** argv) {
   Floor floor;
   BULKHEAD_ASSIGN(floor.host, probe_host());
-  BULKHEAD_ASSIGN(const nlohmann::json policy, read_json(argv[2]));
-  BULKHEAD_ASSIGN(const nlohmann::json profile, read_json(argv[3]));
-  BULKHEAD_ASSIGN(const SandboxSpec spec, SandboxSpec::from_policy(policy, {{"default", profile}}));
+  BULKHEAD_ASSIGN(const SandboxSpec spec, read_spec(argv[2], argv[3]));
   BULKHEAD_ASSIGN(const SandboxPath directory, SandboxPath::parse("/"));
   BULKHEAD_ASSIGN(floor.plan, compile_plan(spec, {{argv[4]}, compose_environment(spec, {}, {}), directory},
                                            {.cgroup = "0", .range_base = kRange}, floor.host));

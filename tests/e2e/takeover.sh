@@ -91,7 +91,11 @@ sleeps() { [ -n "$(agents_that "sleep 1003")" ]; }
 "$binaries/bulkhead" --state "$state" run --name robbed "$scratch/short.yaml" >"$scratch/client" 2>&1 &
 wait_for sleeps
 range=$(sed -n 's/.* robbed one workspace_ready .*"range_base":\([0-9]*\).*/\1/p' "$state/bulkheadd.log")
-for process in $(for program in bulkhead bulkheadd bulkhead-launcher; do ours $program; done); do kill -KILL "$process" || true; done
+everything=$(for program in bulkhead bulkheadd bulkhead-launcher; do ours $program; done)
+[ "$(wc -l <<<"$everything")" -ge 3 ] || fail "expected a client, a daemon and a launcher, found: $everything"
+for process in $everything; do
+  kill -KILL "$process" 2>/dev/null || true # one may have ended with the one before it
+done
 wait $! 2>/dev/null || true
 python3 -c '
 import fcntl, struct, sys, time

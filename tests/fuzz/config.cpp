@@ -3,7 +3,8 @@
 
 namespace bulkhead::fuzz {
 
-void config(std::string_view input) {
+bool config(std::string_view input) {
+  bool read = false;
   for (const char* name : {"f.yaml", "f.json"}) {
     const auto document = read_document(input, name);
     if (!document) {
@@ -11,6 +12,7 @@ void config(std::string_view input) {
       require(!document.error().detail.empty(), "refused without a reason");
       continue;
     }
+    read = true;
     require(document->positions.contains(""), "the document has no place");
     const std::string dumped = document->value.dump();  // throws on invalid UTF-8
     const auto again = read_document(dumped, "again.json");
@@ -20,6 +22,7 @@ void config(std::string_view input) {
     static_cast<void>(expand_variables(copy, {{"VAR", "1"}}));  // accepted or refused
     static_cast<void>(copy.value.dump());
   }
+  return read;
 }
 
 }  // namespace bulkhead::fuzz

@@ -20,7 +20,7 @@ void check(const ExitRecord& record) {
 
 }  // namespace
 
-void init_record(std::string_view input) {
+bool init_record(std::string_view input) {
   static const Fd file(memfd_create("bulkhead-fuzz", MFD_CLOEXEC));
   require(ftruncate(file.get(), 0) == 0, "truncate the record");
   require(pwrite(file.get(), input.data(), input.size(), 0) == static_cast<ssize_t>(input.size()), "write the record");
@@ -33,7 +33,7 @@ void init_record(std::string_view input) {
     require(denial.who.find('\x1b') == std::string::npos, "an escape of the agent's for the terminal");
   }
   const auto record = read_init_record(file.get());
-  if (!record) return;
+  if (!record) return false;
   for (const InitEnd end : {InitEnd::exited, InitEnd::killed}) {
     ExitRecord ended;
     ended.id = "id";
@@ -43,6 +43,7 @@ void init_record(std::string_view input) {
     note_end(ended, *record, end, "command");
     check(ended);
   }
+  return true;
 }
 
 }  // namespace bulkhead::fuzz

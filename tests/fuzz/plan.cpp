@@ -3,11 +3,11 @@
 
 namespace bulkhead::fuzz {
 
-void plan(std::string_view input) {
+bool plan(std::string_view input) {
   const auto decoded = decode(input);
   if (!decoded) {
     require(!decoded.error().detail.empty(), "refused without a reason");
-    return;
+    return false;
   }
   require(!decoded->command.argv.empty(), "a plan without a command");
   const std::string encoded = encode(*decoded);
@@ -16,6 +16,7 @@ void plan(std::string_view input) {
   require(again->operations == decoded->operations, "other operations after a round trip");
   require(encode(*again) == encoded, "another plan after a round trip");
   require(render(*decoded).size() >= decoded->operations.size(), "an operation is not shown");
+  return true;
 }
 
 }  // namespace bulkhead::fuzz

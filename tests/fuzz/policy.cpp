@@ -7,7 +7,7 @@ namespace bulkhead::fuzz {
 
 using nlohmann::json;
 
-void policy(std::string_view input) {
+bool policy(std::string_view input) {
   static const std::map<std::string, json> profiles{
       {"default", {{"defaultAction", "SCMP_ACT_ERRNO"}}},
       {"strict",
@@ -18,13 +18,13 @@ void policy(std::string_view input) {
                        {"action", "SCMP_ACT_ALLOW"},
                        {"args", json::array({{{"index", 0}, {"value", 1}, {"op", "SCMP_CMP_MASKED_EQ"}}})}}})}}}};
   const json document = json::parse(input, nullptr, /*allow_exceptions=*/false);
-  if (document.is_discarded()) return;
+  if (document.is_discarded()) return false;
   const auto spec = SandboxSpec::from_policy(document, profiles);
   if (!spec) {
     require(!spec.error().detail.empty(), "refused without a reason");
     // The place is a JSON pointer: this throws where it is none.
     static_cast<void>(document.contains(json::json_pointer(spec.error().object)));
-    return;
+    return false;
   }
   const auto spelt_out = SandboxSpec::from_policy(apply_defaults(document), profiles);
   require(spelt_out.has_value(), "accepted, but not with its defaults spelt out");
@@ -40,7 +40,10 @@ void policy(std::string_view input) {
   require(spec->limits().pids != 0 || spec->allows(Loosening::unlimited_pids), "no limit of processes");
   require(spec->capabilities().empty() || spec->allows(Loosening::capabilities), "capabilities that nothing allows");
   require(!spec->seccomp_program().empty() || spec->allows(Loosening::no_seccomp), "no filter");
-  require(!spec->terminal_guard().empty() || spec->allows(Loosening::terminal_injection), "no terminal guard");
+  require(
+      !spec->guard().empty() || (spec->allows(Loosening::terminal_injection) && spec->allows(Loosening::no_seccomp)),
+      "no guard");
+  return true;
 }
 
 }  // namespace bulkhead::fuzz

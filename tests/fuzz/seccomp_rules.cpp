@@ -36,7 +36,7 @@ class Bytes {
 
 }  // namespace
 
-void seccomp_rules(std::string_view input) {
+bool seccomp_rules(std::string_view input) {
   Bytes bytes(input);
   SeccompProfile profile{
       .name = "x", .default_action = kActions[bytes.next() % kActions.size()], .default_errno = -1, .rules = {}};
@@ -60,6 +60,7 @@ void seccomp_rules(std::string_view input) {
   }
   compare_compilers(profile);
   compare_compilers(observed(profile));
+  return true;
 }
 
 }  // namespace bulkhead::fuzz

@@ -250,6 +250,24 @@ TEST_F(RootSandbox, APreparedRootFollowsTheHostsFiles) {
   EXPECT_EQ(run(spec, look).out, "two\n");
 }
 
+TEST_F(RootSandbox, ALinkIsMadeAgainWhereverItsMountStands) {
+  const std::string link = scratch_ + "/link";
+  ASSERT_EQ(::symlink("/nowhere", link.c_str()), 0);
+  const auto r = sh("readlink /data/shared; readlink /home/agent/own",
+                    {{"mounts", {{"/data/shared", {{"source", link}}}, {"/home/agent/own", {{"source", link}}}}}});
+  EXPECT_EQ(r.out, "/nowhere\n/nowhere\n") << r.record.detail << r.err;
+}
+
+TEST_F(RootSandbox, AProfileOfAnyNameLoadsBesideTheGuard) {
+  const auto profile = nlohmann::json{{"defaultAction", "SCMP_ACT_ALLOW"},
+                                      {"syscalls", {{{"names", {"mkdir"}}, {"action", "SCMP_ACT_ERRNO"}}}}};
+  for (const std::string name : {"guard", "terminal-guard"}) {
+    const auto spec = SandboxSpec::from_policy(apply_defaults(policy({{"seccomp", name}})), {{name, profile}});
+    ASSERT_TRUE(spec) << spec.error().text();
+    EXPECT_EQ(run(*spec, {"sh", "-c", "mkdir /tmp/d 2>/dev/null || echo refused"}).out, "refused\n") << name;
+  }
+}
+
 TEST_F(RootSandbox, RefusedCallsAreNotedWithWhoAndHowOften) {
   const auto r =
       sh("for i in 1 2 3; do unshare --net true 2>/dev/null; done; mount -t tmpfs x /tmp 2>/dev/null; kill -9 $$");

@@ -192,7 +192,7 @@ void note_denials(RunContext& run, const std::string& agent, unsigned attempt, c
   };
   const auto seccomp_rule = [](const LaunchPlan& of) -> std::string {
     for (const Operation& op : of.operations)
-      if (op.step == Step::seccomp && op.text != "terminal-guard") return op.origin + " (" + op.text + ")";
+      if (op.step == Step::seccomp) return op.origin + " (" + op.text + ")";
     return "built-in";
   };
   const auto times = [](std::uint64_t n) { return n == 1 ? std::string("once") : std::to_string(n) + " times"; };

@@ -43,8 +43,6 @@ Outcome read_kernel(Arguments a) {
   return blocked("nothing readable in " + std::to_string(a.size()) + " files");
 }
 
-Outcome rename_over(Arguments a) { return answered(rename(a[0].c_str(), a[1].c_str()), "rename of " + a[0]); }
-
 Outcome hard_link(Arguments a) { return answered(link(a[0].c_str(), a[1].c_str()), "link to " + a[0]); }
 
 // The time of the last change of a device node is the host's; so is its mode (set to what it is).
@@ -125,21 +123,11 @@ Outcome watch_shared(Arguments a) {
 }
 
 constexpr Attack kAttacks[]{
-    {"open_read", open_read},
-    {"open_write", open_write},
-    {"create", create},
-    {"read_kernel", read_kernel},
-    {"rename", rename_over},
-    {"hard_link", hard_link},
-    {"touch_device", touch_device},
-    {"chmod_device", chmod_device},
-    {"make_device", make_device},
-    {"climb", climb},
-    {"inherited", inherited},
-    {"set_user_id", set_user_id},
-    {"changed_identity", changed_identity},
-    {"lock_shared", lock_shared},
-    {"watch_shared", watch_shared},
+    {"open_read", open_read},       {"open_write", open_write},     {"create", create},
+    {"read_kernel", read_kernel},   {"hard_link", hard_link},       {"touch_device", touch_device},
+    {"chmod_device", chmod_device}, {"make_device", make_device},   {"climb", climb},
+    {"inherited", inherited},       {"set_user_id", set_user_id},   {"changed_identity", changed_identity},
+    {"lock_shared", lock_shared},   {"watch_shared", watch_shared},
 };
 
 }  // namespace

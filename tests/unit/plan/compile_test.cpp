@@ -79,7 +79,8 @@ TEST(Plan, StepsOfTheProcessComeInTheOnlyOrderThatHolds) {
                                        index_of(plan, Step::rlimit),         index_of(plan, Step::enter_user_namespace),
                                        index_of(plan, Step::bounding_set),   index_of(plan, Step::identity),
                                        index_of(plan, Step::capabilities),   index_of(plan, Step::no_new_privs),
-                                       index_of(plan, Step::seccomp),        index_of(plan, Step::exec_init)};
+                                       index_of(plan, Step::guard),          index_of(plan, Step::seccomp),
+                                       index_of(plan, Step::exec_init)};
   EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
   EXPECT_LT(order.back(), plan.operations.size());
   EXPECT_EQ(plan.operations.back().step, Step::exec_init);
@@ -208,7 +209,7 @@ TEST(Plan, TravelsWhole) {
   EXPECT_EQ(back.command.environment, plan.command.environment);
   ASSERT_EQ(back.seccomp.size(), plan.seccomp.size());
   EXPECT_EQ(std::memcmp(back.seccomp.data(), plan.seccomp.data(), plan.seccomp.size() * sizeof(sock_filter)), 0);
-  EXPECT_EQ(back.terminal_guard.size(), plan.terminal_guard.size());
+  EXPECT_EQ(back.guard.size(), plan.guard.size());
 }
 
 TEST(Plan, WhatIsNoPlanIsRefused) {

@@ -69,6 +69,10 @@ TEST(PolicyDiff, LimitsCountZeroAsUnlimited) {
             (Lines{"limits.memory: use more memory: 8Gi instead of 2Gi"}));
   EXPECT_EQ(allows("{}", R"({"limits": {"wall": "30s"}})"),
             (Lines{"limits.wall: run longer: unlimited instead of 30s"}));
+  EXPECT_EQ(allows("{}", R"({"limits": {"memory_high": "1Gi"}})"),
+            (Lines{"limits.memory_high: use more memory before it is slowed: unlimited instead of 1Gi"}));
+  EXPECT_EQ(allows(R"({"limits": {"cpu_weight": 200}})"),
+            (Lines{"limits.cpu_weight: have a larger share of the CPU: 200 instead of 100"}));
   EXPECT_EQ(allows(R"({"limits": {"swap": "1Gi"}})"), (Lines{"limits.swap: use more swap: 1Gi instead of 0"}));
 }
 
