@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -19,11 +18,13 @@
 #include <initializer_list>
 
 #include "sandbox/init/denials.h"
+#include "sandbox/init/guests.h"
 #include "sandbox/init/init_protocol.h"
 #include "sandbox/init/learning.h"
 #include "sandbox/init/learnt_paths.h"
 
 using bulkhead::Denials;
+using bulkhead::Guests;
 using bulkhead::InitOutcome;
 using bulkhead::InitRecord;
 using bulkhead::Learning;
@@ -40,6 +41,7 @@ struct Capture {
 
 char buffer[65536];
 LearntPaths learnt_paths;
+Guests guests;
 
 [[noreturn]] void finish(InitRecord& record, Denials* denials, int status) {
   if (denials != nullptr) denials->finish();
@@ -114,6 +116,7 @@ int be_pid_one(char** argv, bool capture_output, bool learn, unsigned long long 
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 && (fd == bulkhead::kInitRecordFd || capture_output)) fail_setup();
   if (listener >= 0 && fcntl(listener, F_SETFD, FD_CLOEXEC) != 0) fail_setup();
   Denials denials(listener, bulkhead::kInitRecordFd);
+  if (fcntl(bulkhead::kInitGuestsFd, F_SETFD, FD_CLOEXEC) == 0) guests.listen(bulkhead::kInitGuestsFd);
 
   Learning learning;
   if (learn) {
@@ -138,7 +141,7 @@ int be_pid_one(char** argv, bool capture_output, bool learn, unsigned long long 
   int report[2];
   if (pipe2(report, O_CLOEXEC) != 0) fail_setup();
 
-  const pid_t command = fork();
+  const pid_t command = bulkhead::fork_by_clone();
   if (command < 0) fail_setup();
   if (command == 0) run_command(argv, out_end, err_end, report[1], learning);
   close(report[1]);
@@ -166,10 +169,14 @@ int be_pid_one(char** argv, bool capture_output, bool learn, unsigned long long 
   int status = 0;
   bool ended = false;
   while (!ended) {
-    pollfd fds[4] = {
-        {signals, POLLIN, 0}, {out.from, POLLIN, 0}, {err.from, POLLIN, 0}, {denials.listener(), POLLIN, 0}};
-    if (ppoll(fds, 4, nullptr, nullptr) < 0 && errno != EINTR) fail_setup();
+    pollfd fds[5] = {{signals, POLLIN, 0},
+                     {out.from, POLLIN, 0},
+                     {err.from, POLLIN, 0},
+                     {denials.listener(), POLLIN, 0},
+                     {guests.socket(), POLLIN, 0}};
+    if (ppoll(fds, 5, nullptr, nullptr) < 0 && errno != EINTR) fail_setup();
     if (fds[3].revents != 0) denials.answer();
+    if (fds[4].revents != 0) guests.serve();
     for (Capture* capture : {&out, &err})
       if (capture->from >= 0 && !pump(*capture)) {
         close(capture->from);
@@ -185,6 +192,8 @@ int be_pid_one(char** argv, bool capture_output, bool learn, unsigned long long 
       if (pid == command) {
         status = one;
         ended = true;
+      } else {
+        guests.reaped(pid, one);
       }
     }
   }
@@ -218,14 +227,6 @@ int main(int argc, char** argv) {
   if (prctl(PR_SET_DUMPABLE, 0) != 0) return 125;
   const char* mode = argv[1];
   if (strchr(mode, 'd') != nullptr && prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return 125;
-  if (strchr(mode, 'x') != nullptr) {
-    // A session of its own; a terminal given as stdin becomes its controlling one. Without one this fails, and is fine.
-    setsid();
-    if (isatty(0)) ioctl(0, TIOCSCTTY, 0);
-    // The command becomes dumpable again at its exec.
-    execvp(argv[4], argv + 4);
-    return errno == ENOENT ? 127 : 126;
-  }
   const int listener = argv[3][0] == '-' ? -1 : static_cast<int>(strtol(argv[3], nullptr, 10));
   return be_pid_one(argv + 4, strchr(mode, 'c') != nullptr, strchr(mode, 'l') != nullptr,
                     strtoull(argv[2], nullptr, 10), listener);

@@ -11,14 +11,15 @@ namespace bulkhead {
 inline constexpr int kInitRecordFd = 32;  // write-only, host-only: init appends one InitRecord to it
 inline constexpr int kInitStdoutFd = 33;  // captured output goes here, at most `limit` bytes each
 inline constexpr int kInitStderrFd = 34;
+inline constexpr int kInitGuestsFd = 37;  // SOCK_SEQPACKET to the launcher: further commands, see GuestRequest
 // Of a learning sandbox only:
 inline constexpr int kInitLearnFd = 35;        // write-only, host-only: init appends the paths that were looked for
 inline constexpr int kInitLearnFilterFd = 36;  // the filter that the command loads, as struct sock_filter
 
 // argv of init: [0] "bulkhead-init", [1] mode letters, [2] capture limit in bytes (decimal), [4…] the command.
 // [3] is the descriptor that tells init of refused system calls (seccomp_unotify(2)), "-" where there is none.
-// Modes: 'i' be pid 1; 'x' only look up and execute the command (a further command in a live sandbox);
-// 'c' capture output; 'd' end when the launcher dies; 'l' learn which paths the command looks for.
+// Modes: 'i' none of these; 'c' capture output; 'd' end when the launcher dies; 'l' learn which paths the command looks
+// for.
 inline constexpr std::uint32_t kInitRecordMagic = 0x32484b42;  // "BKH2"
 
 enum class InitOutcome : std::uint32_t { exited = 0, signalled = 1, exec_failed = 2, setup_failed = 3 };
@@ -45,6 +46,26 @@ struct InitDenial {
 static_assert(sizeof(InitDenial) == 40);
 inline constexpr std::size_t kInitDenialsOffset = sizeof(InitRecord);
 inline constexpr std::size_t kMostInitDenials = 32;
+
+// Guests: further commands in a living sandbox. One message is one GuestRequest. Behind one to start: the directory,
+// the arguments and the variables ("KEY=VALUE"), each with its NUL; with it three descriptors, to be 0, 1 and 2.
+enum class GuestOrder : std::uint32_t { start = 1, signal = 2 };
+struct GuestRequest {
+  GuestOrder order{};
+  std::uint32_t serial = 0;  // the launcher's name for it
+  std::uint32_t arguments = 0, variables = 0;
+  std::int32_t signal = 0;
+};
+inline constexpr std::size_t kMostGuestBytes = 192 * 1024;
+inline constexpr std::size_t kMostGuestWords = 8192;
+inline constexpr std::size_t kMostGuests = 64;  // alive at once in a sandbox
+
+// The answer, once, when it has ended or could not be started.
+struct GuestEnd {
+  std::uint32_t serial = 0;
+  InitOutcome outcome{};
+  std::int32_t value = 0;  // as in InitRecord
+};
 
 // What a learning init writes: a letter, the path, NUL; each path once. All of it is the agent's own word.
 inline constexpr char kLearntMissing = 'm';   // not there inside

@@ -6,7 +6,6 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -134,7 +133,7 @@ int close_others(const ChildContext& context) {
     };
     for (std::size_t i = 0; i < context.move_count; ++i) keep(context.moves[i].from);
     for (std::size_t i = 0; i < context.count; ++i) keep(context.operations[i].source);
-    for (const int fd : {context.user_namespace, context.network, context.init_fd, context.report_fd}) keep(fd);
+    for (const int fd : {context.user_namespace, context.network, context.init_fd}) keep(fd);
     if (kept == ~0U) return close_range(first, kept, 0);
     if (kept > first && close_range(first, kept - 1, 0) != 0) return -1;
     first = kept + 1;
@@ -212,10 +211,6 @@ int perform(Tree& tree, int& ruleset, const ChildOperation& op, const ChildConte
   context.failed_errno = errno == 0 ? EIO : errno;
   context.failed_at = at;
   context.failed_what = what;
-  if (context.report_fd >= 0) {
-    const ChildReport report{at, context.failed_errno};
-    if (write(context.report_fd, &report, sizeof report) != sizeof report) _exit(126);
-  }
   _exit(125);
 }
 
@@ -224,9 +219,6 @@ int run_child(void* argument) {
   umask(022);  // the launcher's own is tighter; modes of the tree and the command's files are meant as they stand
   for (std::size_t i = 0; i < context.v1_count; ++i)
     if (write(context.v1_tasks[i], "0", 1) != 1) give_up(context, context.count, "join cgroup");
-  // Only now that we are in the cgroup: with nsdelegate nobody enters one from outside the namespace it is the root of.
-  if (context.join_pidfd >= 0 && setns(context.join_pidfd, CLONE_NEWCGROUP) != 0)
-    give_up(context, context.count, "enter cgroup namespace");
   if (place_descriptors(context) != 0) give_up(context, context.count, "place descriptors");
   Tree tree{.owner_uid = context.owner_uid, .owner_gid = context.owner_gid};
   tree.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -282,37 +274,6 @@ pid_t clone_on(ChildContext& context, std::uint64_t flags, int cgroup_fd, int& p
   return static_cast<pid_t>(pid);
 }
 
-// The first of two processes: enters the namespaces (the pid namespace takes effect for its child only) and makes the
-// second, whose pid it tells through `tell`.
-[[noreturn]] void enter_and_clone(ChildContext& context, int cgroup_fd, int tell) {
-  pid_t pid = -1;
-  if (do_session_keyring() == 0 && setns(context.join_pidfd, context.join_namespaces) == 0) {
-    clone_args arguments{};
-    arguments.flags = CLONE_PARENT | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0);
-    arguments.cgroup = cgroup_fd >= 0 ? static_cast<std::uint64_t>(cgroup_fd) : 0;
-    pid = static_cast<pid_t>(syscall(SYS_clone3, &arguments, sizeof arguments));
-    if (pid == 0) _exit(run_child(&context));
-  }
-  const int answer = pid >= 0 ? pid : -errno;
-  _exit(write(tell, &answer, sizeof answer) == sizeof answer ? 0 : 1);
-}
-
-// Waits for a whole `answer`; false at the stream's end, and after `timeout_ms` with errno ETIMEDOUT.
-bool read_within(int fd, void* answer, std::size_t size, int timeout_ms) {
-  pollfd ready{fd, POLLIN, 0};
-  int polled = 0;
-  do polled = poll(&ready, 1, timeout_ms);
-  while (polled < 0 && errno == EINTR);
-  if (polled <= 0) {
-    errno = ETIMEDOUT;
-    return false;
-  }
-  errno = 0;
-  return read(fd, answer, size) == static_cast<ssize_t>(size);
-}
-
-constexpr int kEnterTimeoutMs = 2000;
-
 }  // namespace
 
 int loopback_up() {
@@ -326,49 +287,6 @@ int loopback_up() {
 
 pid_t clone_child(ChildContext& context, std::uint64_t clone_flags, int cgroup_fd, int& pidfd) {
   return clone_on(context, clone_flags, cgroup_fd, pidfd, child_stack, run_child);
-}
-
-pid_t clone_into(ChildContext& context, int cgroup_fd, int& pidfd) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return -1;
-  const Fd told(ends[0]);
-  Fd tell(ends[1]);
-  if (pipe2(ends, O_CLOEXEC) != 0) return -1;
-  const Fd reported(ends[0]);
-  Fd low(ends[1]), report(fcntl(low.get(), F_DUPFD_CLOEXEC, kFirstPrivateFd));
-  if (!report.valid()) return -1;
-  low.reset();
-  context.report_fd = report.get();
-  const pid_t helper = fork();
-  if (helper == 0) enter_and_clone(context, cgroup_fd, tell.get());
-  tell.reset();
-  report.reset();
-  if (helper < 0) return -1;
-  pid_t pid = -1;
-  int answer = 0, error = EIO;
-  if (read_within(told.get(), &answer, sizeof answer, kEnterTimeoutMs)) {
-    pid = answer > 0 ? answer : -1;
-    error = answer > 0 ? 0 : -answer;
-  }
-  if (pid < 0) kill(helper, SIGKILL);
-  while (waitpid(helper, nullptr, 0) < 0 && errno == EINTR) continue;
-  if (pid > 0) {
-    // Our own child, not reaped yet: its pid cannot be somebody else's.
-    pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
-    ChildReport failed;
-    if (read_within(reported.get(), &failed, sizeof failed, kEnterTimeoutMs)) {
-      context.failed_at = failed.failed_at;
-      context.failed_errno = failed.failed_errno;
-    } else if (errno == ETIMEDOUT) {  // stopped or frozen on the way; killing works on both
-      error = ETIMEDOUT;
-      syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, nullptr, 0);
-      while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
-      close(pidfd);
-      pid = -1;
-    }  // else: the end of the stream, which is the exec
-  }
-  errno = error;
-  return pid;
 }
 
 }  // namespace bulkhead

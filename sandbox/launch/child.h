@@ -23,8 +23,6 @@ struct ChildContext {
   std::size_t count = 0;
   const int* v1_tasks = nullptr;  // descriptors of `tasks` files to join
   std::size_t v1_count = 0;
-  int join_pidfd = -1;  // a further command: enter this process's namespaces instead of having new ones
-  int join_namespaces = 0;
   int user_namespace = -1;
   int network = -1;     // a namespace made ahead, with lo up; -1: the clone made one
   uid_t owner_uid = 0;  // host uid and gid of what the sandbox owns (tmpfs)
@@ -45,8 +43,6 @@ struct ChildContext {
   char* const* argv = nullptr;
   char* const* environment = nullptr;
 
-  int report_fd = -1;  // where memory is not shared: a ChildReport is written here instead. At or above kFirstPrivateFd
-
   // The answer, read by the launcher after the child has gone on or died.
   volatile int failed_errno = 0;
   volatile std::size_t failed_at = 0;  // index into operations; `count` where it was none of them
@@ -58,16 +54,5 @@ struct ChildContext {
 pid_t clone_child(ChildContext& context, std::uint64_t clone_flags, int cgroup_fd, int& pidfd);
 
 int loopback_up();  // in the network namespace we are in
-
-struct ChildReport {
-  std::uint64_t failed_at = 0;
-  std::int32_t failed_errno = 0;
-};
-
-// A child that enters `context.join_pidfd`'s namespaces first and is then cloned again, so that it stands inside the
-// pid namespace; it becomes the launcher's child too (CLONE_PARENT). The agent can see, stop and freeze it while it is
-// being made: so it shares no memory with the launcher (a group out-of-memory kill takes every process that does), and
-// the launcher waits for it for a bounded time only. Fails with ETIMEDOUT where it did not get as far as its command.
-pid_t clone_into(ChildContext& context, int cgroup_fd, int& pidfd);
 
 }  // namespace bulkhead

@@ -163,17 +163,21 @@ Result<> ChildArguments::set_learning(const std::vector<sock_filter>& program, i
   return place(paths, kInitLearnFd);
 }
 
-Result<> ChildArguments::set_descriptors(const Stdio& stdio, int record) {
-  Fd null;
-  if (stdio.in < 0 || stdio.out < 0 || stdio.err < 0 || stdio.capture) {
-    BULKHEAD_ASSIGN(null, open_file("/dev/null", O_RDWR));
-  }
-  // A directory, even one opened with O_PATH, would be a way out of the root (CVE-2024-21626).
+Result<> refuse_directories(const Stdio& stdio) {
   for (const int fd : {stdio.in, stdio.out, stdio.err}) {
     struct stat st;
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
       return fail("launch", "standard stream", "is a directory", "give the command a file, a pipe or a terminal");
   }
+  return {};
+}
+
+Result<> ChildArguments::set_descriptors(const Stdio& stdio, int record, int guests) {
+  Fd null;
+  if (stdio.in < 0 || stdio.out < 0 || stdio.err < 0 || stdio.capture) {
+    BULKHEAD_ASSIGN(null, open_file("/dev/null", O_RDWR));
+  }
+  BULKHEAD_TRY(refuse_directories(stdio));
   const auto or_null = [&](int fd) { return fd >= 0 ? fd : null.get(); };
   BULKHEAD_TRY(place(or_null(stdio.in), 0));
   if (stdio.capture) {
@@ -187,6 +191,7 @@ Result<> ChildArguments::set_descriptors(const Stdio& stdio, int record) {
     BULKHEAD_TRY(place(or_null(stdio.err), 2));
   }
   if (record >= 0) BULKHEAD_TRY(place(record, kInitRecordFd));
+  if (guests >= 0) BULKHEAD_TRY(place(guests, kInitGuestsFd));
   for (const auto& [ours, inside] : stdio.extra) {
     if (inside < 3 || inside >= kInitRecordFd)
       return fail("launch", "descriptor " + std::to_string(inside), "must be from 3 to 31");

@@ -31,6 +31,9 @@ class ChildOperations {
   std::deque<std::string> strings_;  // addresses stay
 };
 
+// A directory as a standard stream, even one opened with O_PATH, would be a way out of the root (CVE-2024-21626).
+Result<> refuse_directories(const Stdio& stdio);
+
 struct ChildArguments {
   ChildContext context;
   ChildOperations operations;
@@ -50,7 +53,7 @@ struct ChildArguments {
   // Of a plan that learns: the filter of its command, and the file that init writes paths to.
   Result<> set_learning(const std::vector<sock_filter>& program, int paths);
   // Last: what the child needs is moved out of the way of the descriptors that are put in place.
-  Result<> set_descriptors(const Stdio& stdio, int record);
+  Result<> set_descriptors(const Stdio& stdio, int record, int guests = -1);
   SetupFailure failure() const;  // after context.failed_errno was set
 
  private:

@@ -1,5 +1,7 @@
 #include "sandbox/launch/exit_record.h"
 
+#include <string.h>
+
 #include <array>
 #include <nlohmann/json.hpp>
 
@@ -31,6 +33,33 @@ Result<EndReason> parse_end_reason(std::string_view word) {
   for (const auto& [value, known] : kReasons)
     if (known == word) return value;
   return fail("parse end reason", std::string(word), "not a known reason");
+}
+
+void describe_end(ExitRecord& r) {
+  switch (r.reason) {
+    case EndReason::exited:
+      r.detail = "exited with status " + std::to_string(r.exit_code);
+      break;
+    case EndReason::signalled: {
+      const char* const word = ::sigabbrev_np(r.signal);
+      r.detail = "killed by signal " + (word != nullptr ? std::string("SIG") + word : std::to_string(r.signal));
+      break;
+    }
+    case EndReason::seccomp:
+      r.detail = "made a system call that the filter kills for";
+      break;
+    case EndReason::idle:
+      r.detail = "did nothing for too long";
+      break;
+    case EndReason::killed_by_request:
+      r.detail = "killed by request";
+      break;
+    case EndReason::fault_injected:
+      r.detail = "killed by an injected fault";
+      break;
+    default:
+      break;
+  }
 }
 
 void to_json(nlohmann::json& json, const Denial& d) {

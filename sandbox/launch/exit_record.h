@@ -62,6 +62,9 @@ struct ExitRecord {
 void to_json(nlohmann::json& json, const ExitRecord& record);
 void from_json(const nlohmann::json& json, ExitRecord& record);
 
+// Sets `detail` where the reason and its number say it all.
+void describe_end(ExitRecord& record);
+
 // What a shell would report: the exit code, or 128 + the signal; 3 for setup_failed, 124 for a time limit.
 int exit_status(const ExitRecord& record);
 

@@ -9,28 +9,23 @@
 
 namespace bulkhead {
 
-namespace {
-
-// Values that a kernel can have given init.
-bool possible(const InitRecord& record) {
-  switch (record.outcome) {
+bool is_possible(InitOutcome outcome, std::int32_t value) {
+  switch (outcome) {
     case InitOutcome::exited:
-      return record.value >= 0 && record.value <= 255;
+      return value >= 0 && value <= 255;
     case InitOutcome::signalled:
-      return record.value > 0 && record.value < NSIG;
+      return value > 0 && value < NSIG;
     case InitOutcome::exec_failed:
     case InitOutcome::setup_failed:
-      return record.value >= 0 && record.value <= 4095;  // MAX_ERRNO
+      return value >= 0 && value <= 4095;  // MAX_ERRNO
   }
   return false;
 }
 
-}  // namespace
-
 std::optional<InitRecord> read_init_record(int fd) {
   InitRecord record;
   if (fd < 0 || pread(fd, &record, sizeof record, 0) != static_cast<ssize_t>(sizeof record)) return std::nullopt;
-  if (record.magic != kInitRecordMagic || !possible(record)) return std::nullopt;
+  if (record.magic != kInitRecordMagic || !is_possible(record.outcome, record.value)) return std::nullopt;
   return record;
 }
 
@@ -63,6 +58,16 @@ void note_end(ExitRecord& r, const InitRecord& record, InitEnd init, const std::
     const char* const why = strerrordesc_np(record.value);  // null for a number that glibc has no words for
     r.detail = r.step + " " + program + ": " + (why != nullptr ? why : "errno " + std::to_string(record.value));
   }
+}
+
+void note_guest_end(ExitRecord& r, const GuestEnd& end, const std::string& program) {
+  InitRecord record;
+  record.outcome = end.outcome;
+  record.value = end.value;
+  r.reason = EndReason::exited;
+  if (end.outcome == InitOutcome::exited) r.exit_code = end.value;
+  note_end(r, record, InitEnd::exited, program);
+  if (r.reason == EndReason::signalled && r.signal == SIGSYS) r.reason = EndReason::seccomp;
 }
 
 ExitRecord record_of_init(const std::string& id, int record_fd) {

@@ -17,6 +17,12 @@ std::vector<Denial> read_init_denials(int fd);
 // How init's own process ended: the kernel's word, which is believed before init's.
 enum class InitEnd { exited, killed };
 
+// Whether a kernel can have given init such a value.
+bool is_possible(InitOutcome outcome, std::int32_t value);
+
+// How a guest ended, by init's word.
+void note_guest_end(ExitRecord& record_of_guest, const GuestEnd& end, const std::string& program);
+
 // Adds to `record_of_sandbox` what init says: how `program`, the command, ended.
 void note_end(ExitRecord& record_of_sandbox, const InitRecord& record, InitEnd init, const std::string& program);
 

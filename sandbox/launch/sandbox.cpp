@@ -18,6 +18,7 @@
 #include "sandbox/launch/prepared_root.h"
 #include "sandbox/launch/spare_networks.h"
 #include "sandbox/launch/user_namespace.h"
+#include "sandbox/sys/channel.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -93,9 +94,13 @@ std::expected<Sandbox, SetupFailure> Sandbox::start(const LaunchSite& site, cons
   if (flags & CLONE_NEWNET) network = site.networks->take();
   if (network.valid()) flags &= ~std::uint64_t{CLONE_NEWNET};
   p.context.network = network.get();
-  if (auto placed = p.set_descriptors(stdio, record); !placed) return failed(Step::exec_init, placed.error());
+  auto guests = Channel::pair();
+  if (!guests) return failed(Step::exec_init, guests.error());
+  if (auto placed = p.set_descriptors(stdio, record, guests->second.fd()); !placed)
+    return failed(Step::exec_init, placed.error());
 
   Sandbox sandbox;
+  sandbox.guests_ = guests->first.take();
   sandbox.started_ = Clock::now();
   int pidfd = -1;
   if (auto entered = site.roots->enter(*root); !entered) return failed(Step::new_namespaces, entered.error());
@@ -132,10 +137,10 @@ std::expected<Sandbox, SetupFailure> Sandbox::launch(const LaunchSite& site, std
     if (op.step == Step::limit_wall) sandbox.wall_deadline_ = sandbox.started_ + std::chrono::milliseconds(op.number);
     if (op.step == Step::limit_cpu_time) sandbox.cpu_limit_us_ = op.number * 1000;
   }
-  // What is done is done: kept is what explains an ending and what a further command goes through. With a thousand
-  // sandboxes the rest would be most of our memory, which every fork of ours maps once more.
+  // What is done is done: kept is what explains an ending. With a thousand sandboxes the rest would be most of our
+  // memory.
   std::erase_if(plan.operations,
-                [](const Operation& op) { return op.step >= Step::root_tmpfs && op.step < Step::working_directory; });
+                [](const Operation& op) { return op.step >= Step::root_tmpfs && op.step != Step::seccomp; });
   plan.operations.shrink_to_fit();
   plan.command.argv.resize(1);
   plan.command.environment.clear();
@@ -143,62 +148,9 @@ std::expected<Sandbox, SetupFailure> Sandbox::launch(const LaunchSite& site, std
   return sandbox;
 }
 
-std::expected<Sandbox, SetupFailure> Sandbox::launch_into(const LaunchSite& site, std::string id, const Sandbox& host,
-                                                          CommandSpec command, int user_namespace, const Stdio& stdio) {
-  // What is born into a frozen cgroup does not get as far as its command.
-  if (host.frozen_)
-    return failed(Step::exec_init, Error{.operation = "enter sandbox",
-                                         .object = host.id_,
-                                         .code = EBUSY,
-                                         .detail = "a checkpoint is being taken",
-                                         .hint = "try again in a moment"});
-  LaunchPlan plan = host.plan_;
-  plan.command = std::move(command);
-  plan.seccomp = unobserved(std::move(plan.seccomp));  // nobody of ours stays beside it to listen
-  auto cgroup = Cgroup::open(site.cgroups, site.cgroup_root, host.cgroup_->node());
-  if (!cgroup) return failed(Step::create_cgroup, cgroup.error());
-  // It shares the namespaces and the tree: what is left is what concerns the process itself.
-  std::size_t own = 0;
-  while (own < plan.operations.size() && plan.operations[own].step != Step::working_directory) ++own;
-  ChildArguments p;
-  p.set_identity(plan);
-  if (auto set = p.set_operations(plan, own, {}); !set) return std::unexpected(set.error());
-  p.set_command(plan.command, "x", 0);
-  p.set_v1_tasks(cgroup->v1_tasks());
-  p.context.user_namespace = user_namespace;
-  p.context.last_capability = site.last_capability;
-  p.context.init_fd = site.init_fd;
-  p.context.join_pidfd = host.pidfd_.get();  // held since creation: nobody can forge it (CVE-2022-31214)
-  p.context.join_namespaces = 0;             // but the cgroup namespace, which the child enters itself
-  for (const Operation& op : plan.operations)
-    if (op.step == Step::new_namespaces) p.context.join_namespaces |= static_cast<int>(namespace_flags(op.text));
-  if (auto placed = p.set_descriptors(stdio, -1); !placed) return failed(Step::exec_init, placed.error());
-
-  Sandbox sandbox;
-  sandbox.started_ = Clock::now();
-  int pidfd = -1;
-  const pid_t pid = clone_into(p.context, cgroup->v2_fd(), pidfd);
-  if (pid < 0)
-    return failed(Step::new_namespaces, Error{.operation = "enter sandbox", .object = host.id_, .code = errno});
-  sandbox.pidfd_ = Fd(pidfd);
-  sandbox.pid_ = pid;
-  if (p.context.failed_errno != 0) {
-    sandbox.reap();
-    return std::unexpected(p.failure());
-  }
-  sandbox.start_time_ = process_start_time(pid).value_or(0);
-  sandbox.id_ = std::move(id);
-  sandbox.plan_ = std::move(plan);
-  return sandbox;
-}
-
 Result<> Sandbox::kill(EndReason cause) {
   if (!cause_) cause_ = cause;
-  if (cgroup_) {
-    // A frozen cgroup dies too: cgroup.kill thaws what it kills (cgroup-v2.rst).
-    return cgroup_->kill();
-  }
-  return signal(SIGKILL);
+  return cgroup_->kill();  // a frozen one dies too: cgroup.kill thaws what it kills (cgroup-v2.rst)
 }
 
 Result<> Sandbox::signal(int number) {
@@ -208,21 +160,19 @@ Result<> Sandbox::signal(int number) {
 }
 
 Result<> Sandbox::set_frozen(bool frozen) {
-  if (!cgroup_) return fail("freeze", id_, "stands inside another sandbox; freeze that one");
   BULKHEAD_TRY(cgroup_->set_frozen(frozen));
   frozen_ = frozen;
   return {};
 }
 
 std::optional<Clock::time_point> Sandbox::first_look() const {
-  if (!cgroup_) return std::nullopt;
   if (cpu_limit_us_ == 0 && oom_kills_all_) return wall_deadline_;
   const auto soon = started_ + kLookAgain;
   return wall_deadline_ ? std::min(soon, *wall_deadline_) : soon;
 }
 
 std::optional<Clock::time_point> Sandbox::enforce(Clock::time_point now) {
-  if (!cgroup_ || cause_) return std::nullopt;
+  if (cause_) return std::nullopt;
   if (wall_deadline_ && now >= *wall_deadline_) {
     (void)kill(EndReason::wall_time);
     return std::nullopt;
@@ -255,14 +205,8 @@ void describe(ExitRecord& r, const LaunchPlan& plan) {
     if (op != nullptr) r.origin = op->origin;
     return op;
   };
+  describe_end(r);
   switch (r.reason) {
-    case EndReason::exited:
-      r.detail = "exited with status " + std::to_string(r.exit_code);
-      break;
-    case EndReason::signalled:
-      r.detail = std::string("killed by signal ") +
-                 (sigabbrev_np(r.signal) ? std::string("SIG") + sigabbrev_np(r.signal) : std::to_string(r.signal));
-      break;
     case EndReason::out_of_memory:
       if (const auto* op = rule(Step::limit_cgroup, "memory"))
         r.detail = "over the memory limit of " + format_bytes(op->number);
@@ -280,21 +224,10 @@ void describe(ExitRecord& r, const LaunchPlan& plan) {
         r.detail = "used more than " + format_duration(std::chrono::milliseconds(op->number)) + " of CPU";
       break;
     case EndReason::seccomp:
-      r.detail = "made a system call that the filter kills for";
       for (const Operation& op : plan.operations)
         if (op.step == Step::seccomp) r.origin = op.origin;
       break;
-    case EndReason::idle:
-      r.detail = "did nothing for too long";
-      break;
-    case EndReason::killed_by_request:
-      r.detail = "killed by request";
-      break;
-    case EndReason::fault_injected:
-      r.detail = "killed by an injected fault";
-      break;
-    case EndReason::setup_failed:
-    case EndReason::lost:
+    default:
       break;
   }
 }
@@ -325,13 +258,11 @@ ExitRecord Sandbox::conclude() {
   const auto record = read_init_record(record_.get());
   if (record) note_end(r, *record, by_signal ? InitEnd::killed : InitEnd::exited, plan_.command.argv.front());
   r.denials = read_init_denials(record_.get());
-  if (cgroup_) {
-    const CgroupUsage usage = cgroup_->usage();
-    r.cpu_ms = static_cast<std::int64_t>(usage.cpu_us / 1000);
-    r.peak_memory = usage.memory_peak;
-    r.oom_kills = usage.oom_kills;
-    r.pids_refusals = usage.pids_refusals;
-  }
+  const CgroupUsage usage = cgroup_->usage();
+  r.cpu_ms = static_cast<std::int64_t>(usage.cpu_us / 1000);
+  r.peak_memory = usage.memory_peak;
+  r.oom_kills = usage.oom_kills;
+  r.pids_refusals = usage.pids_refusals;
   const bool failed = r.reason == EndReason::signalled || (r.reason == EndReason::exited && r.exit_code != 0);
   // A kill that came too late does not rewrite how the command ended.
   const bool ended_itself = !by_signal && record && record->outcome == InitOutcome::exited;
@@ -356,9 +287,6 @@ void Sandbox::reap() {
   pidfd_.reset();
 }
 
-Result<> Sandbox::remove_cgroup() {
-  if (!cgroup_) return {};
-  return cgroup_->remove();
-}
+Result<> Sandbox::remove_cgroup() { return cgroup_->remove(); }
 
 }  // namespace bulkhead

@@ -47,17 +47,16 @@ class Sandbox {
   // `user_namespace` is -1 for a plan with a host identity; `record` receives init's exit record.
   static std::expected<Sandbox, SetupFailure> launch(const LaunchSite& site, std::string id, LaunchPlan plan,
                                                      int user_namespace, const Stdio& stdio, Fd record);
-  // A further command inside `host`: same namespaces, cgroup, filter and identity.
-  static std::expected<Sandbox, SetupFailure> launch_into(const LaunchSite& site, std::string id, const Sandbox& host,
-                                                          CommandSpec command, int user_namespace, const Stdio& stdio);
 
   const std::string& id() const { return id_; }
   pid_t pid() const { return pid_; }
   std::uint64_t start_time() const { return start_time_; }
   int pidfd() const { return pidfd_.get(); }
   const LaunchPlan& plan() const { return plan_; }
-  std::string cgroup_node() const { return cgroup_ ? cgroup_->node() : ""; }
-  bool is_guest() const { return !cgroup_; }  // launched into another one
+  const std::string& cgroup_node() const { return cgroup_->node(); }
+  bool is_frozen() const { return frozen_; }
+  int guests_fd() const { return guests_.get(); }  // to init, see init_protocol.h; -1: it takes no further commands
+  void hang_up() { guests_.reset(); }
 
   Result<> kill(EndReason cause);  // the first cause stays
   Result<> signal(int number);
@@ -80,8 +79,8 @@ class Sandbox {
   LaunchPlan plan_;
   pid_t pid_ = -1;
   std::uint64_t start_time_ = 0;
-  Fd pidfd_, record_;
-  std::optional<Cgroup> cgroup_;
+  Fd pidfd_, record_, guests_;
+  std::optional<Cgroup> cgroup_;  // there once launch() has returned
   std::optional<EndReason> cause_;
   bool frozen_ = false;
   bool oom_kills_all_ = false;  // memory.oom.group

@@ -221,6 +221,8 @@ Result<> LauncherServer::run() {
 void LauncherServer::handle_event(int fd) {
   if (const auto sandbox = by_pidfd_.find(fd); sandbox != by_pidfd_.end())
     return conclude(std::string(sandbox->second));
+  if (const auto host = by_guests_fd_.find(fd); host != by_guests_fd_.end())
+    return conclude_guests(living_.at(host->second));
   if (fd == options_.listener.get()) return accept_clients();
   for (auto& client : clients_)
     if (client->channel.fd() == fd && !client->gone) return serve(*client);
@@ -328,11 +330,18 @@ json LauncherServer::handle(const json& request, std::vector<Fd> fds) {
   };
   if (op == "launch") return launch(request, std::move(fds));
   if (op == "exec") return exec(request, std::move(fds));
-  if (op == "kill")
-    return with_sandbox([&](Sandbox& s) {
-      return s.kill(parse_end_reason(request.at("cause").get<std::string>()).value_or(EndReason::killed_by_request));
-    });
-  if (op == "signal") return with_sandbox([&](Sandbox& s) { return s.signal(request.at("signal").get<int>()); });
+  if (op == "kill" || op == "signal") {
+    const auto id = request.at("id").get<std::string>();
+    Sandbox* const host = find(guests_.contains(id) ? guests_.host_of(id) : id);
+    if (host == nullptr) return to_reply(Error{.operation = op, .object = id, .code = ESRCH});
+    if (op == "signal") {
+      const int number = request.at("signal").get<int>();
+      return reply(host->id() == id ? host->signal(number) : guests_.signal(*host, id, number));
+    }
+    const EndReason cause =
+        parse_end_reason(request.at("cause").get<std::string>()).value_or(EndReason::killed_by_request);
+    return reply(host->id() == id ? host->kill(cause) : guests_.kill(*host, id, cause));
+  }
   if (op == "freeze") return with_sandbox([&](Sandbox& s) { return s.set_frozen(true); });
   if (op == "thaw") return with_sandbox([&](Sandbox& s) { return s.set_frozen(false); });
   if (op == "list") return list();
@@ -445,8 +454,8 @@ json LauncherServer::exec(const json& request, std::vector<Fd> fds) {
   const auto id = request.at("id").get<std::string>();
   const auto exec_id = request.at("exec_id").get<std::string>();
   Sandbox* host = find(id);
-  if (host == nullptr || host->is_guest()) return to_reply(Error{.operation = "exec", .object = id, .code = ESRCH});
-  if (!safe_name(exec_id) || living_.contains(exec_id) || ended_.contains(exec_id))
+  if (host == nullptr) return to_reply(Error{.operation = "exec", .object = id, .code = ESRCH});
+  if (!safe_name(exec_id) || living_.contains(exec_id) || guests_.contains(exec_id) || ended_.contains(exec_id))
     return to_reply(Error{.operation = "exec", .object = exec_id, .code = EEXIST});
   const RequestStdio taken = take_stdio(request, fds);
   CommandSpec command;
@@ -457,13 +466,13 @@ json LauncherServer::exec(const json& request, std::vector<Fd> fds) {
   if (command.argv.empty() || !taken.complete)
     return to_reply(Error{.operation = "exec", .object = exec_id, .code = EINVAL});
   command.directory = *directory;
-  int user_namespace = -1;
-  for (const Operation& op : host->plan().operations)
-    if (op.step == Step::user_namespace)
-      user_namespace = ranges_->user_namespace(static_cast<std::uint32_t>(op.number)).value_or(-1);
-  auto sandbox = Sandbox::launch_into(site_, exec_id, *host, std::move(command), user_namespace, taken.stdio);
-  if (!sandbox) return to_reply(sandbox.error().error, sandbox.error().step);
-  return reply(register_sandbox(std::move(*sandbox)));
+  if (auto started = guests_.start(*host, exec_id, command, taken.stdio); !started) return to_reply(started.error());
+  if (by_guests_fd_.emplace(host->guests_fd(), id).second)
+    if (auto watched = watch(host->guests_fd()); !watched) {  // nobody would hear of its end
+      keep_and_tell(guests_.end_all(id));
+      return to_reply(watched.error());
+    }
+  return {{"ok", true}};
 }
 
 Result<> LauncherServer::register_sandbox(Sandbox sandbox) {
@@ -483,22 +492,51 @@ Result<> LauncherServer::register_sandbox(Sandbox sandbox) {
 // Record, then reap, then tell: whoever is killed between two of these finds the rest done or to be done again.
 void LauncherServer::conclude(const std::string& id) {
   const auto found = living_.find(id);
-  Ended ended{.record = found->second.conclude()};
-  if (!options_.state_dir.empty()) {
-    // For whoever comes after us; the power going takes the sandboxes too, so no fsync. If this fails the record still
-    // lives in our memory and in init's own record.
-    if (auto written = write_new_file(record_path(id, ".json"), json(ended.record).dump()); !written)
-      ended.record.detail += " (not recorded: " + written.error().text() + ")";
+  Sandbox& sandbox = found->second;
+  if (by_guests_fd_.contains(sandbox.guests_fd())) {
+    conclude_guests(sandbox);  // what init still said of them
+    keep_and_tell(guests_.end_all(id));
+    stop_guests(sandbox);
   }
-  by_pidfd_.erase(found->second.pidfd());
-  unwatch(found->second.pidfd());
-  found->second.reap();
-  if (!found->second.is_guest()) cgroups_to_remove_.push_back(std::move(found->second));
+  Ended& ended = keep(sandbox.conclude());
+  by_pidfd_.erase(sandbox.pidfd());
+  unwatch(sandbox.pidfd());
+  sandbox.reap();
+  cgroups_to_remove_.push_back(std::move(sandbox));
   living_.erase(found);
   remove_cgroups();
   prune_at_ = Clock::now() + kPruneAfter;
-  const auto [at, inserted] = ended_.emplace(id, std::move(ended));
-  tell(at->second);
+  tell(ended);
+}
+
+// What a sandbox's init says of the further commands in it.
+void LauncherServer::conclude_guests(Sandbox& host) {
+  bool hung_up = false;
+  keep_and_tell(guests_.collect(host, hung_up));
+  if (!hung_up) return;
+  keep_and_tell(guests_.end_all(host.id()));
+  stop_guests(host);
+}
+
+void LauncherServer::stop_guests(Sandbox& host) {
+  if (by_guests_fd_.erase(host.guests_fd()) == 0) return;
+  unwatch(host.guests_fd());
+  host.hang_up();
+}
+
+LauncherServer::Ended& LauncherServer::keep(ExitRecord record) {
+  if (!options_.state_dir.empty()) {
+    // For whoever comes after us; the power going takes the sandboxes too, so no fsync. If this fails the record still
+    // lives in our memory and in init's own record.
+    if (auto written = write_new_file(record_path(record.id, ".json"), json(record).dump()); !written)
+      record.detail += " (not recorded: " + written.error().text() + ")";
+  }
+  std::string id = record.id;
+  return ended_.emplace(std::move(id), Ended{.record = std::move(record)}).first->second;
+}
+
+void LauncherServer::keep_and_tell(std::vector<ExitRecord> records) {
+  for (ExitRecord& record : records) tell(keep(std::move(record)));
 }
 
 void LauncherServer::tell(Ended& ended) {
@@ -550,13 +588,7 @@ Result<> LauncherServer::unmount_workspace(const std::string& name) {
 // After this no process of ours lives and no cgroup of ours is left, unless the kernel takes longer than two seconds.
 void LauncherServer::kill_everything() {
   for (auto& [id, sandbox] : living_) (void)sandbox.kill(EndReason::killed_by_request);
-  // Guests first: a sandbox's init cannot end before its guests are reaped, and they are ours to reap.
-  for (const bool guests : {true, false}) {
-    std::vector<std::string> ids;
-    for (const auto& [id, sandbox] : living_)
-      if (sandbox.is_guest() == guests) ids.push_back(id);
-    for (const auto& id : ids) conclude(id);
-  }
+  while (!living_.empty()) conclude(std::string(living_.begin()->first));
   const auto deadline = Clock::now() + std::chrono::seconds(2);
   while (!cgroups_to_remove_.empty() && Clock::now() < deadline) {
     remove_cgroups();

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "sandbox/launch/guests.h"
 #include "sandbox/launch/prepared_root.h"
 #include "sandbox/launch/sandbox.h"
 #include "sandbox/launch/spare_networks.h"
@@ -65,6 +66,10 @@ class LauncherServer {
   Result<Fd> open_record(const std::string& id) const;
   Result<> register_sandbox(Sandbox sandbox);
   void conclude(const std::string& id);
+  void conclude_guests(Sandbox& host);
+  void stop_guests(Sandbox& host);
+  Ended& keep(ExitRecord record);
+  void keep_and_tell(std::vector<ExitRecord> records);
   void tell(Ended& ended);
   void tick();
   int wait_milliseconds() const;
@@ -86,7 +91,9 @@ class LauncherServer {
   std::optional<std::uint32_t> ready_range_;  // a private launcher's, made ahead
   std::vector<std::unique_ptr<Client>> clients_;
   std::map<std::string, Sandbox> living_;
-  std::unordered_map<int, std::string> by_pidfd_;  // of the living
+  std::unordered_map<int, std::string> by_pidfd_;      // of the living
+  std::unordered_map<int, std::string> by_guests_fd_;  // of those that have had guests
+  Guests guests_;
   std::map<std::string, Ended> ended_;
   std::vector<Sandbox> cgroups_to_remove_;
   std::vector<std::string> workspaces_;

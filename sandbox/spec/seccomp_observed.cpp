@@ -17,8 +17,9 @@ namespace {
 
 // What is called under the filter by the child before it executes init, by init, and by a static program's start. One
 // of these told to the listener would wait for itself.
-constexpr std::array<std::string_view, 52> kNeeded{"arch_prctl",
+constexpr std::array<std::string_view, 54> kNeeded{"arch_prctl",
                                                    "brk",
+                                                   "chdir",
                                                    "clock_gettime",
                                                    "clone",
                                                    "clone3",
@@ -52,6 +53,7 @@ constexpr std::array<std::string_view, 52> kNeeded{"arch_prctl",
                                                    "read",
                                                    "readlink",
                                                    "readlinkat",
+                                                   "recvmsg",
                                                    "rseq",
                                                    "rt_sigaction",
                                                    "rt_sigprocmask",
@@ -119,7 +121,7 @@ SeccompProfile observed(SeccompProfile profile) { return observed_but(std::move(
 
 Result<LearningPrograms> compile_learning(const SeccompProfile* profile) {
   // Beside the calls it tells of: what the command passes the listener on with, when nobody listens yet.
-  std::set<std::string_view> kept{"sendmsg", "recvmsg", "socketpair"};
+  std::set<std::string_view> kept{"sendmsg", "socketpair"};
   for (const PathCall& call : kPathCalls) kept.insert(call.name);
   LearningPrograms programs;
   if (profile != nullptr) {
@@ -140,13 +142,6 @@ Result<LearningPrograms> compile_learning(const SeccompProfile* profile) {
     return fail("compile learning filter", profile == nullptr ? "none" : profile->name,
                 "is longer than the kernel takes", "name fewer conditions on arguments");
   return programs;
-}
-
-std::vector<sock_filter> unobserved(std::vector<sock_filter> program) {
-  for (sock_filter& instruction : program)
-    if (instruction.code == (BPF_RET | BPF_K) && instruction.k == SECCOMP_RET_USER_NOTIF)
-      instruction.k = SECCOMP_RET_ERRNO | EPERM;
-  return program;
 }
 
 }  // namespace bulkhead

@@ -81,9 +81,6 @@ struct LearningPrograms {
 // Without a profile `base` is empty: nothing is refused.
 Result<LearningPrograms> compile_learning(const SeccompProfile* profile);
 
-// The program without a listener: what it would be told is answered with EPERM.
-std::vector<sock_filter> unobserved(std::vector<sock_filter> program);
-
 std::string system_call_name(int number);  // "unshare"; "call 9999" for one that this libseccomp does not know
 
 // A second filter, whatever the profile is. Of terminals: all but TIOCSTI and TIOCLINUX, compared in the low 32 bits

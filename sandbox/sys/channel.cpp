@@ -53,6 +53,10 @@ void wait_for(int fd, short events) {
 }  // namespace
 
 Result<> Channel::send(std::string_view text, const std::vector<int>& fds) const {
+  return send_message(fd_.get(), text, fds);
+}
+
+Result<> send_message(int fd, std::string_view text, const std::vector<int>& fds, int flags) {
   if (text.size() > kMaxMessageBytes)
     return errno_error("send message of " + std::to_string(text.size()) + " bytes", "", EMSGSIZE);
   if (fds.size() > kMaxMessageFds) return errno_error("send descriptors", "", E2BIG);
@@ -71,9 +75,10 @@ Result<> Channel::send(std::string_view text, const std::vector<int>& fds) const
     std::memcpy(CMSG_DATA(rights), fds.data(), fds.size() * sizeof(int));
   }
   for (;;) {
-    if (::sendmsg(fd_.get(), &header, MSG_NOSIGNAL) >= 0) return {};
-    if (errno == EAGAIN) wait_for(fd_.get(), POLLOUT);
-    if (errno != EINTR && errno != EAGAIN) return errno_error("send");
+    if (::sendmsg(fd, &header, MSG_NOSIGNAL | flags) >= 0) return {};
+    const bool full = errno == EAGAIN && (flags & MSG_DONTWAIT) == 0;
+    if (full) wait_for(fd, POLLOUT);
+    if (errno != EINTR && !full) return errno_error("send");
   }
 }
 
@@ -82,8 +87,8 @@ Result<std::optional<Message>> Channel::try_receive() const { return receive_wit
 
 Result<std::optional<Message>> Channel::receive_with(int flags) const {
   Message message;
-  message.text.resize(kMaxMessageBytes);
-  iovec part{message.text.data(), message.text.size()};
+  if (!buffer_) buffer_ = std::make_unique_for_overwrite<char[]>(kMaxMessageBytes);
+  iovec part{buffer_.get(), kMaxMessageBytes};
   alignas(cmsghdr) char control[CMSG_SPACE(kMaxMessageFds * sizeof(int))]{};
   msghdr header{};
   header.msg_iov = &part;
@@ -111,8 +116,7 @@ Result<std::optional<Message>> Channel::receive_with(int flags) const {
   }
   if (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) return errno_error("receive", "", EMSGSIZE);
   if (n == 0) return std::nullopt;
-  message.text.resize(static_cast<std::size_t>(n));
-  message.text.shrink_to_fit();
+  message.text.assign(buffer_.get(), static_cast<std::size_t>(n));
   return message;
 }
 

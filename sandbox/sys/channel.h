@@ -1,6 +1,7 @@
 // A SOCK_SEQPACKET unix socket that carries whole messages with descriptors (unix(7), SCM_RIGHTS).
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,7 +41,12 @@ class Channel {
  private:
   Result<std::optional<Message>> receive_with(int flags) const;
   Fd fd_;
+  mutable std::unique_ptr<char[]> buffer_;  // of kMaxMessageBytes, from the first receive on
 };
+
+// One message through `fd`, with sendmsg(2)'s `flags`. Without MSG_DONTWAIT it blocks, whatever the descriptor is set
+// to.
+Result<> send_message(int fd, std::string_view text, const std::vector<int>& fds, int flags = 0);
 
 // Listens at `path` (mode 0600), replacing a stale socket file that nobody listens on; EADDRINUSE if somebody does.
 Result<Fd> listen_seqpacket(const std::string& path);

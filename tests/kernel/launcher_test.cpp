@@ -273,7 +273,57 @@ while True:
   EXPECT_FALSE(client_->list()->empty());  // it answers
 }
 
-// The supervisor is told to end while somebody stands in a compartment: guests are reaped before the init they wait in.
+TEST_F(RootLauncher, AFurtherCommandsEndIsTold) {
+  auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("g"));
+  ASSERT_TRUE(client_->launch({.id = "g", .plan = *plan, .extra_fds = {}}));
+  const auto exec = [&](const std::string& id, const std::vector<std::string>& argv) {
+    return client_->exec("g", id, argv, {{"PATH", "/usr/bin"}}, "/tmp", -1, -1, -1);
+  };
+  ASSERT_TRUE(exec("g.seven", {"sh", "-c", "exit 7"}));
+  EXPECT_EQ(client_->next_exit()->exit_code, 7);
+  EXPECT_FALSE(exec("g.seven", {"true"}));  // its record is not acknowledged yet
+  ASSERT_TRUE(client_->acknowledge("g.seven"));
+  ASSERT_TRUE(exec("g.seven", {"sh", "-c", "kill -SEGV $$"}));
+  EXPECT_EQ(client_->next_exit()->detail, "killed by signal SIGSEGV");
+  ASSERT_TRUE(exec("g.none", {"no-such-program"}));
+  const auto none = client_->next_exit();
+  EXPECT_EQ(none->reason, EndReason::setup_failed);
+  EXPECT_EQ(none->detail, "exec_command no-such-program: No such file or directory");
+  ASSERT_TRUE(exec("g.asked", {"sleep", "1000"}));
+  ASSERT_TRUE(client_->signal("g.asked", SIGTERM));
+  EXPECT_EQ(client_->next_exit()->signal, SIGTERM);
+  ASSERT_TRUE(exec("g.killed", {"sleep", "1000"}));
+  ASSERT_TRUE(client_->kill("g.killed", EndReason::idle));
+  EXPECT_EQ(client_->next_exit()->reason, EndReason::idle);
+  EXPECT_FALSE(exec("g.large", {"true", std::string(200 * 1024, 'x')}));
+  EXPECT_FALSE(exec("g.many", std::vector<std::string>(10000, "x")));
+  ASSERT_TRUE(exec("g.last", {"sleep", "1000"}));
+  ASSERT_TRUE(client_->kill("g", EndReason::killed_by_request));
+  const auto last = client_->next_exit();
+  EXPECT_EQ(last->id, "g.last");
+  EXPECT_EQ(last->detail, "ended with its sandbox");
+  EXPECT_EQ(client_->next_exit()->id, "g");
+}
+
+// What init needs for further commands is missing in the profile: it says so, and the sandbox lives on.
+TEST_F(RootLauncher, AProfileThatForbidsFurtherCommandsOnlyForbidsThose) {
+  const std::map<std::string, nlohmann::json> profiles{
+      {"default",
+       {{"defaultAction", "SCMP_ACT_ALLOW"}, {"syscalls", {{{"names", {"recvmsg"}}, {"action", "SCMP_ACT_ERRNO"}}}}}}};
+  auto spec = SandboxSpec::from_policy(policy(), profiles);
+  ASSERT_TRUE(spec) << spec.error().text();
+  auto plan = plan_for(*spec, {"sleep", "1000"}, placement("r"));
+  ASSERT_TRUE(client_->launch({.id = "r", .plan = *plan, .extra_fds = {}}));
+  ASSERT_TRUE(client_->exec("r", "r.exec", {"true"}, {{"PATH", "/usr/bin"}}, "/tmp", -1, -1, -1));
+  EXPECT_EQ(client_->next_exit()->id, "r.exec");
+  const auto refused = client_->exec("r", "r.again", {"true"}, {{"PATH", "/usr/bin"}}, "/tmp", -1, -1, -1);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().text(), HasSubstr("takes no further commands"));
+  ASSERT_TRUE(client_->kill("r", EndReason::killed_by_request));
+  EXPECT_EQ(client_->next_exit()->id, "r");
+}
+
+// The supervisor is told to end while somebody stands in a compartment.
 TEST_F(RootLauncher, ShutsDownWithAFurtherCommandAlive) {
   auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("s"));
   ASSERT_TRUE(client_->launch({.id = "s", .plan = *plan, .extra_fds = {}}));

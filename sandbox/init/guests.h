@@ -1,0 +1,43 @@
+// Further commands in a living sandbox, as pid 1 starts and reaps them for the launcher: they are born inside, under
+// the same filter, limits and identity, so nothing has to be entered from outside. No allocation; part of the static
+// init.
+#pragma once
+
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cstddef>
+
+#include "sandbox/init/init_protocol.h"
+
+namespace bulkhead {
+
+// fork(2) by the call that every profile has: musl's own is the older one, where there is one.
+inline pid_t fork_by_clone() { return static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0)); }
+
+class Guests {
+ public:
+  void listen(int socket) { socket_ = socket; }
+  int socket() const { return socket_; }  // -1: nobody asks, or nobody can any more
+  // Does what is asked, a bounded number.
+  void serve();
+  // Tells the launcher, if it was a guest.
+  void reaped(pid_t pid, int status);
+
+ private:
+  struct Guest {
+    pid_t pid = 0;  // 0: free
+    unsigned serial = 0;
+  };
+  void start(const GuestRequest& request, std::size_t bytes, const int (&streams)[3]);
+  void tell(unsigned serial, InitOutcome outcome, int value);
+  void hang_up();
+
+  int socket_ = -1;
+  Guest guests_[kMostGuests];
+  int* exec_errno_ = nullptr;  // one for each, shared with what is not executed yet
+};
+
+}  // namespace bulkhead
