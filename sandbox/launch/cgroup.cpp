@@ -142,6 +142,7 @@ Result<> Cgroup::limit(const std::string& what, std::uint64_t number) {
   const bool v1 = layout_.mode == CgroupMode::hybrid;
   const std::string text = std::to_string(number);
   if (what == "memory") {
+    memory_limit_ = number;
     if (v1) {
       // What lies in sockets of the internet families is no part of the memory there: it has a limit of its own.
       const std::string sockets = directory("memory") + "/memory.kmem.tcp.limit_in_bytes";
@@ -158,8 +159,7 @@ Result<> Cgroup::limit(const std::string& what, std::uint64_t number) {
     }
     const std::string path = directory("memory") + "/memory.memsw.limit_in_bytes";
     if (!exists(path)) return {};
-    const std::uint64_t memory = read_number(directory("memory") + "/memory.limit_in_bytes");
-    return write_kernel_file(path, std::to_string(memory + number));
+    return write_kernel_file(path, std::to_string(memory_limit_ + number));
   }
   if (what == "cpu") {
     constexpr std::uint64_t kPeriodUs = 100000;

@@ -55,6 +55,7 @@ class Cgroup {
   std::string directory(const std::string& controller) const;
   CgroupLayout layout_;
   std::string root_, node_;
+  std::uint64_t memory_limit_ = 0;  // v1 counts swap on top of it
   Fd v2_;
   std::vector<Fd> v1_tasks_;
 };

@@ -215,8 +215,7 @@ Result<std::vector<LiveSandbox>> LauncherClient::list() {
 }
 
 Result<> LauncherClient::acknowledge(const std::string& id) {
-  BULKHEAD_TRY(call(dump({{"op", "acknowledge"}, {"serial", ++serial_}, {"id", id}})));
-  return {};
+  return channel_.send(dump({{"op", "acknowledge"}, {"serial", ++serial_}, {"id", id}}));
 }
 
 Result<std::uint32_t> LauncherClient::acquire_range() {

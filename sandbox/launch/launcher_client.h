@@ -57,10 +57,11 @@ class LauncherClient {
   Result<> signal(const std::string& id, int signal);  // to the command, through init
   Result<> freeze(const std::string& id);
   Result<> thaw(const std::string& id);
-  Result<std::vector<LiveSandbox>> list();      // living, and ended ones whose record nobody acknowledged
-  Result<> acknowledge(const std::string& id);  // the record is journaled: the launcher may forget it
-  Result<std::uint32_t> acquire_range();        // first uid of 65,536; ours until released or the launcher ends
-  Result<> adopt_range(std::uint32_t base);     // the same for a range named by an earlier journal
+  Result<std::vector<LiveSandbox>> list();  // living, and ended ones whose record nobody acknowledged
+  // The record is journaled: the launcher may forget it. Sent, not waited for.
+  Result<> acknowledge(const std::string& id);
+  Result<std::uint32_t> acquire_range();     // first uid of 65,536; ours until released or the launcher ends
+  Result<> adopt_range(std::uint32_t base);  // the same for a range named by an earlier journal
   Result<> release_range(std::uint32_t base);
   Result<std::string> mount_workspace(const WorkspaceMount& mount);  // path, valid as a bind source in plans only
   Result<> unmount_workspace(const std::string& name);

@@ -85,8 +85,8 @@ TEST_F(RootLauncher, AnExitNobodySawIsToldUntilItIsAcknowledged) {
   EXPECT_EQ(again->exit_code, 5);
   EXPECT_EQ(client_->list().value().at(0).ended->exit_code, 5);
   ASSERT_TRUE(client_->acknowledge("run/agent/attempt-1"));
-  EXPECT_FALSE(exists(file));
   EXPECT_TRUE(client_->list().value().empty());
+  EXPECT_FALSE(exists(file));
 }
 
 TEST_F(RootLauncher, NetworksMadeAheadAreEachUsedOnceAndAreLikeAnyOther) {
