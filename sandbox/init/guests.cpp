@@ -4,10 +4,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "sandbox/init/spawn.h"
 
 namespace bulkhead {
 namespace {
@@ -40,24 +41,28 @@ bool find_words(const GuestRequest& request, std::size_t bytes) {
   return at == end;
 }
 
-[[noreturn]] void execute(unsigned arguments, const int (&streams)[3], int& code) {
+struct Start {
+  unsigned arguments;
+  const int* streams;
+  int code;  // why it came no further
+};
+
+int execute(void* argument) {
+  Start& start = *static_cast<Start*>(argument);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   // A session of its own; a terminal given as stdin becomes its controlling one. Without one this fails, and is fine.
   setsid();
-  for (int i = 0; i < 3; ++i)
-    if (dup2(streams[i], i) < 0) {
-      code = errno;
-      _exit(126);
-    }
-  if (isatty(0)) ioctl(0, TIOCSCTTY, 0);
-  if (chdir(words[0]) == 0) {
-    environ = words + 1 + arguments + 1;
+  bool placed = true;
+  for (int i = 0; i < 3; ++i) placed = placed && dup2(start.streams[i], i) >= 0;
+  if (placed) ioctl(0, TIOCSCTTY, 0);
+  if (placed && chdir(words[0]) == 0) {
+    environ = words + 1 + start.arguments + 1;
     // It becomes dumpable at its exec, and whatever of ours is open closes there.
     execvp(words[1], words + 1);
   }
-  code = errno;
+  start.code = errno;
   _exit(127);
 }
 
@@ -104,29 +109,20 @@ void Guests::serve() {
 
 void Guests::start(const GuestRequest& request, std::size_t bytes, const int (&streams)[3]) {
   if (!find_words(request, bytes)) return tell(request.serial, InitOutcome::setup_failed, EINVAL);
-  if (exec_errno_ == nullptr) {
-    void* const page =
-        mmap(nullptr, kMostGuests * sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED) return tell(request.serial, InitOutcome::setup_failed, errno);
-    exec_errno_ = static_cast<int*>(page);
-  }
   std::size_t slot = 0;
   while (slot < kMostGuests && guests_[slot].pid != 0) ++slot;
   if (slot == kMostGuests) return tell(request.serial, InitOutcome::setup_failed, EAGAIN);
-  exec_errno_[slot] = 0;
-  // Not vfork(2): whoever stops the child before it executes would stop us.
-  const pid_t pid = fork_by_clone();
-  if (pid == 0) execute(request.arguments, streams, exec_errno_[slot]);
+  Start how{.arguments = request.arguments, .streams = streams, .code = 0};
+  const pid_t pid = spawn(execute, &how);
   if (pid < 0) return tell(request.serial, InitOutcome::setup_failed, errno);
-  guests_[slot] = {.pid = pid, .serial = request.serial};
+  guests_[slot] = {.pid = pid, .serial = request.serial, .exec_errno = how.code};
 }
 
 void Guests::reaped(pid_t pid, int status) {
-  for (std::size_t slot = 0; slot < kMostGuests; ++slot) {
-    Guest& guest = guests_[slot];
+  for (Guest& guest : guests_) {
     if (guest.pid != pid) continue;
-    if (exec_errno_[slot] != 0)
-      tell(guest.serial, InitOutcome::exec_failed, exec_errno_[slot]);
+    if (guest.exec_errno != 0)
+      tell(guest.serial, InitOutcome::exec_failed, guest.exec_errno);
     else if (WIFSIGNALED(status))
       tell(guest.serial, InitOutcome::signalled, WTERMSIG(status));
     else

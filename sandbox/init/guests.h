@@ -3,19 +3,13 @@
 // init.
 #pragma once
 
-#include <signal.h>
-#include <sys/syscall.h>
 #include <sys/types.h>
-#include <unistd.h>
 
 #include <cstddef>
 
 #include "sandbox/init/init_protocol.h"
 
 namespace bulkhead {
-
-// fork(2) by the call that every profile has: musl's own is the older one, where there is one.
-inline pid_t fork_by_clone() { return static_cast<pid_t>(syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, 0)); }
 
 class Guests {
  public:
@@ -30,6 +24,7 @@ class Guests {
   struct Guest {
     pid_t pid = 0;  // 0: free
     unsigned serial = 0;
+    int exec_errno = 0;
   };
   void start(const GuestRequest& request, std::size_t bytes, const int (&streams)[3]);
   void tell(unsigned serial, InitOutcome outcome, int value);
@@ -37,7 +32,6 @@ class Guests {
 
   int socket_ = -1;
   Guest guests_[kMostGuests];
-  int* exec_errno_ = nullptr;  // one for each, shared with what is not executed yet
 };
 
 }  // namespace bulkhead

@@ -22,6 +22,7 @@
 #include "sandbox/init/init_protocol.h"
 #include "sandbox/init/learning.h"
 #include "sandbox/init/learnt_paths.h"
+#include "sandbox/init/spawn.h"
 
 using bulkhead::Denials;
 using bulkhead::Guests;
@@ -88,20 +89,25 @@ bool open_capture(Capture& capture, int to, unsigned long long limit, int& write
   return true;
 }
 
-[[noreturn]] void run_command(char** argv, int out, int err, int report, const Learning& learning) {
+struct Command {
+  char** argv;
+  int out, err;  // pipes to us; -1: its streams are given
+  const Learning& learning;
+  int told;  // where a process that does not share our memory writes why it came no further
+  int code;
+};
+
+int run_command(void* argument) {
+  Command& command = *static_cast<Command*>(argument);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   setsid();  // no controlling terminal: nothing to push input into
-  if (out >= 0 && (dup2(out, 1) < 0 || dup2(err, 2) < 0)) {
-    const int code = errno;
-    if (write(report, &code, sizeof code) != sizeof code) _exit(126);
-    _exit(126);
-  }
-  if (!learning.on || load_learning(learning)) execvp(argv[0], argv);
-  const int code = errno;
-  if (write(report, &code, sizeof code) != sizeof code) _exit(127);
-  _exit(127);
+  const bool placed = command.out < 0 || (dup2(command.out, 1) >= 0 && dup2(command.err, 2) >= 0);
+  if (placed && (!command.learning.on || load_learning(command.learning))) execvp(command.argv[0], command.argv);
+  command.code = errno;
+  if (command.told >= 0 && write(command.told, &command.code, sizeof command.code) != sizeof command.code) _exit(126);
+  _exit(placed ? 127 : 126);
 }
 
 int be_pid_one(char** argv, bool capture_output, bool learn, unsigned long long limit, int listener) {
@@ -138,13 +144,19 @@ int be_pid_one(char** argv, bool capture_output, bool learn, unsigned long long 
   if (sigprocmask(SIG_SETMASK, &watched, nullptr) != 0) fail_setup();
   const int signals = signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals < 0) fail_setup();
-  int report[2];
-  if (pipe2(report, O_CLOEXEC) != 0) fail_setup();
-
-  const pid_t command = bulkhead::fork_by_clone();
-  if (command < 0) fail_setup();
-  if (command == 0) run_command(argv, out_end, err_end, report[1], learning);
-  close(report[1]);
+  Command command{.argv = argv, .out = out_end, .err = err_end, .learning = learning, .told = -1, .code = 0};
+  int report[2] = {-1, -1};
+  pid_t pid = -1;
+  if (learning.on) {  // it needs our answers before it executes anything, and we do not wait for it
+    if (pipe2(report, O_CLOEXEC) != 0) fail_setup();
+    command.told = report[1];
+    pid = fork();
+    if (pid == 0) run_command(&command);
+    close(report[1]);
+  } else {
+    pid = bulkhead::spawn(run_command, &command);
+  }
+  if (pid < 0) fail_setup();
   if (out_end >= 0) close(out_end);
   if (err_end >= 0) close(err_end);
   // The command holds our stdin; that we keep none of the pipes lets its peers see their end.
@@ -165,7 +177,6 @@ int be_pid_one(char** argv, bool capture_output, bool learn, unsigned long long 
     denials.learn(told, &learnt_paths);
   }
 
-  int exec_errno = 0;
   int status = 0;
   bool ended = false;
   while (!ended) {
@@ -184,31 +195,30 @@ int be_pid_one(char** argv, bool capture_output, bool learn, unsigned long long 
       }
     signalfd_siginfo info;
     while (read(signals, &info, sizeof info) == static_cast<ssize_t>(sizeof info))
-      if (info.ssi_signo != SIGCHLD) kill(command, static_cast<int>(info.ssi_signo));
+      if (info.ssi_signo != SIGCHLD) kill(pid, static_cast<int>(info.ssi_signo));
     for (;;) {
       int one = 0;
-      const pid_t pid = waitpid(-1, &one, WNOHANG);
-      if (pid <= 0) break;
-      if (pid == command) {
+      const pid_t dead = waitpid(-1, &one, WNOHANG);
+      if (dead <= 0) break;
+      if (dead == pid) {
         status = one;
         ended = true;
       } else {
-        guests.reaped(pid, one);
+        guests.reaped(dead, one);
       }
     }
   }
   for (Capture* capture : {&out, &err})
     if (capture->from >= 0) pump(*capture);
   // Its end, or the command's errno: written before the command ended.
-  ssize_t n = 0;
-  do n = read(report[0], &exec_errno, sizeof exec_errno);
-  while (n < 0 && errno == EINTR);
+  if (learning.on)
+    while (read(report[0], &command.code, sizeof command.code) < 0 && errno == EINTR) continue;
   record.stdout_dropped = out.dropped;
   record.stderr_dropped = err.dropped;
-  if (n == static_cast<ssize_t>(sizeof exec_errno)) {
+  if (command.code != 0) {
     record.outcome = InitOutcome::exec_failed;
-    record.value = exec_errno;
-    finish(record, &denials, exec_errno == ENOENT ? 127 : 126);
+    record.value = command.code;
+    finish(record, &denials, command.code == ENOENT ? 127 : 126);
   }
   if (WIFSIGNALED(status)) {
     record.outcome = InitOutcome::signalled;
