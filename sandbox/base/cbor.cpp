@@ -9,13 +9,13 @@ namespace {
 
 constexpr std::size_t kMostDepth = 32;
 
-// Why the bytes are not one item of that shape; nothing if they are.
-std::string_view misshapen(std::string_view left) {
+// Why the bytes do not begin with one item of that shape; nothing if they do, and then `left` is what follows it.
+std::string_view misshapen(std::string_view& left) {
   std::array<std::uint64_t, kMostDepth + 1> awaited{1};  // items still to come, at each level
   std::size_t depth = 0;
   while (true) {
     while (awaited[depth] == 0) {
-      if (depth == 0) return left.empty() ? std::string_view() : "something follows it";
+      if (depth == 0) return {};
       --depth;
     }
     --awaited[depth];
@@ -44,10 +44,13 @@ std::string_view misshapen(std::string_view left) {
 
 }  // namespace
 
-Result<nlohmann::json> read_cbor(std::string_view bytes) {
-  if (const auto why = misshapen(bytes); !why.empty()) return fail("read CBOR", {}, std::string(why));
+Result<nlohmann::json> read_cbor(std::string_view bytes, std::string_view* rest) {
+  std::string_view left = bytes;
+  if (const auto why = misshapen(left); !why.empty()) return fail("read CBOR", {}, std::string(why));
+  if (rest == nullptr && !left.empty()) return fail("read CBOR", {}, "something follows it");
+  if (rest != nullptr) *rest = left;
   try {
-    return nlohmann::json::from_cbor(bytes);
+    return nlohmann::json::from_cbor(bytes.substr(0, bytes.size() - left.size()));
   } catch (const nlohmann::json::exception& e) {
     return fail("read CBOR", {}, e.what());
   }

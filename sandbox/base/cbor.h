@@ -9,7 +9,8 @@
 namespace bulkhead {
 
 // nlohmann's reader descends by recursion, without a bound: a message of nothing but beginnings of lists ends a process
-// by its stack. So the shape is looked at first.
-Result<nlohmann::json> read_cbor(std::string_view bytes);
+// by its stack. So the shape is looked at first. With `rest`, what follows the item is left there; without, nothing
+// may.
+Result<nlohmann::json> read_cbor(std::string_view bytes, std::string_view* rest = nullptr);
 
 }  // namespace bulkhead

@@ -302,8 +302,9 @@ void LauncherServer::serve(Client& client) {
   }
   json answer;
   try {
-    if (const auto request = read_cbor((*message)->text)) {
-      answer = handle(*request, std::move((*message)->fds));
+    std::string_view rest;
+    if (const auto request = read_cbor((*message)->text, &rest)) {
+      answer = handle(*request, rest, std::move((*message)->fds));
       if (answer.is_null()) return;
       answer["serial"] = request->at("serial");
     } else {
@@ -321,7 +322,7 @@ Sandbox* LauncherServer::find(const std::string& id) {
   return found == living_.end() ? nullptr : &found->second;
 }
 
-json LauncherServer::handle(const json& request, std::vector<Fd> fds) {
+json LauncherServer::handle(const json& request, std::string_view rest, std::vector<Fd> fds) {
   const auto op = request.at("op").get<std::string>();
   const auto with_sandbox = [&](auto&& action) -> json {
     const auto id = request.at("id").get<std::string>();
@@ -329,7 +330,7 @@ json LauncherServer::handle(const json& request, std::vector<Fd> fds) {
     if (sandbox == nullptr) return to_reply(Error{.operation = op, .object = id, .code = ESRCH});
     return reply(action(*sandbox));
   };
-  if (op == "launch") return launch(request, std::move(fds));
+  if (op == "launch") return launch(request, rest, std::move(fds));
   if (op == "exec") return exec(request, std::move(fds));
   if (op == "kill" || op == "signal") {
     const auto id = request.at("id").get<std::string>();
@@ -422,13 +423,12 @@ RequestStdio take_stdio(const json& request, const std::vector<Fd>& fds) {
 
 }  // namespace
 
-json LauncherServer::launch(const json& request, std::vector<Fd> fds) {
+json LauncherServer::launch(const json& request, std::string_view encoded, std::vector<Fd> fds) {
   const auto id = request.at("id").get<std::string>();
   if (!safe_name(id)) return to_reply(Error{.operation = "launch", .object = id, .detail = "not a usable sandbox id"});
   if (living_.contains(id) || ended_.contains(id))
     return to_reply(Error{.operation = "launch", .object = id, .code = EEXIST});
-  const auto& bytes = request.at("plan").get_binary();
-  auto plan = decode({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  auto plan = decode(encoded);
   if (!plan) return to_reply(plan.error());
   const RequestStdio taken = take_stdio(request, fds);
   if (!taken.complete) return to_reply(Error{.operation = "launch", .object = id, .detail = "descriptors are missing"});

@@ -57,8 +57,8 @@ class LauncherServer {
   void stop_listening();
   void accept_clients();
   void serve(Client& client);
-  nlohmann::json handle(const nlohmann::json& request, std::vector<Fd> fds);
-  nlohmann::json launch(const nlohmann::json& request, std::vector<Fd> fds);
+  nlohmann::json handle(const nlohmann::json& request, std::string_view rest, std::vector<Fd> fds);
+  nlohmann::json launch(const nlohmann::json& request, std::string_view encoded, std::vector<Fd> fds);
   nlohmann::json exec(const nlohmann::json& request, std::vector<Fd> fds);
   nlohmann::json list() const;
   Result<std::string> mount_workspace(const WorkspaceMount& mount);
