@@ -122,18 +122,27 @@ int load_observed_filter(const ChildContext& context) {
   return 0;
 }
 
-// Closes all that is not for us: the launcher's own descriptors, of which it has several for every sandbox. Left open
-// until the exec they would count against our limit of open files.
+template <class Visit>
+void visit_kept(const ChildContext& context, Visit visit) {
+  for (std::size_t i = 0; i < context.move_count; ++i) visit(context.moves[i].from);
+  for (std::size_t i = 0; i < context.count; ++i) visit(context.operations[i].source);
+  for (const int fd : {context.user_namespace, context.network, context.init_fd}) visit(fd);
+}
+
+// Parts from the launcher's table of descriptors and closes in ours all that is not for us. Left open until the exec it
+// would count against our limit of open files.
 int close_others(const ChildContext& context) {
+  unsigned last = kFirstKeptFd - 1;
+  visit_kept(context, [&](int fd) {
+    if (fd > static_cast<int>(last)) last = static_cast<unsigned>(fd);
+  });
+  if (close_range(last + 1, ~0U, CLOSE_RANGE_UNSHARE) != 0) return -1;
   for (unsigned first = 3;;) {
     unsigned kept = ~0U;
-    const auto keep = [&](int fd) {
+    visit_kept(context, [&](int fd) {
       const auto number = static_cast<unsigned>(fd);
       if (fd >= 0 && number >= first && number < kept) kept = number;
-    };
-    for (std::size_t i = 0; i < context.move_count; ++i) keep(context.moves[i].from);
-    for (std::size_t i = 0; i < context.count; ++i) keep(context.operations[i].source);
-    for (const int fd : {context.user_namespace, context.network, context.init_fd}) keep(fd);
+    });
     if (kept == ~0U) return close_range(first, kept, 0);
     if (kept > first && close_range(first, kept - 1, 0) != 0) return -1;
     first = kept + 1;
@@ -262,7 +271,8 @@ long clone3_on_stack(clone_args& arguments, char* stack, int (*function)(void*),
 pid_t clone_on(ChildContext& context, std::uint64_t flags, int cgroup_fd, int& pidfd, char* stack,
                int (*function)(void*)) {
   clone_args arguments{};
-  arguments.flags = flags | CLONE_VM | CLONE_VFORK | CLONE_PIDFD | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0);
+  arguments.flags =
+      flags | CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_PIDFD | (cgroup_fd >= 0 ? CLONE_INTO_CGROUP : 0);
   arguments.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
   arguments.exit_signal = SIGCHLD;
   arguments.cgroup = cgroup_fd >= 0 ? static_cast<std::uint64_t>(cgroup_fd) : 0;
@@ -275,6 +285,21 @@ pid_t clone_on(ChildContext& context, std::uint64_t flags, int cgroup_fd, int& p
 }
 
 }  // namespace
+
+pid_t clone_beside(int (*function)(void*), void* argument, int& pidfd) {
+  clone_args arguments{};
+  arguments.flags = CLONE_VM | CLONE_FILES | CLONE_PIDFD;
+  arguments.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
+  arguments.exit_signal = SIGCHLD;
+  const long pid = clone3_on_stack(arguments, child_stack, function, argument);
+  if (pid < 0) errno = static_cast<int>(-pid);
+  return pid < 0 ? -1 : static_cast<pid_t>(pid);
+}
+
+Fd keep(Fd fd) {
+  Fd kept(fcntl(fd.get(), F_DUPFD_CLOEXEC, kFirstKeptFd));
+  return kept.valid() ? std::move(kept) : std::move(fd);
+}
 
 int loopback_up() {
   const Fd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "sandbox/launch/tree.h"
+#include "sandbox/sys/fd.h"
 
 namespace bulkhead {
 
@@ -17,6 +18,10 @@ struct DescriptorMove {
   int to = -1;
 };
 inline constexpr int kFirstPrivateFd = 64;
+// The launcher keeps from here on what it holds for each living sandbox. A child shares the table of descriptors until
+// it has parted with all of these at once: copying and closing them would cost each start some for every sandbox alive.
+inline constexpr int kFirstKeptFd = 1024;
+Fd keep(Fd fd);  // moved there; as it was where the limit of open files is too low
 
 struct ChildContext {
   const ChildOperation* operations = nullptr;
@@ -52,6 +57,10 @@ struct ChildContext {
 // Clones with `clone_flags` (CLONE_NEW…; into the cgroup v2 directory `cgroup_fd`, if ≥ 0) and runs the operations in
 // the child. Returns the child's pid and its pidfd, or -1 with errno. Returns when the child has executed init or died.
 pid_t clone_child(ChildContext& context, std::uint64_t clone_flags, int cgroup_fd, int& pidfd);
+
+// Runs `function` in a process that shares our memory and our descriptors, while we go on: it makes its system calls
+// without errno, allocates nothing, and has ended before the next one is made. Returns its pid, or -1 with errno.
+pid_t clone_beside(int (*function)(void*), void* argument, int& pidfd);
 
 int loopback_up();  // in the network namespace we are in
 

@@ -100,7 +100,7 @@ std::expected<Sandbox, SetupFailure> Sandbox::start(const LaunchSite& site, cons
     return failed(Step::exec_init, placed.error());
 
   Sandbox sandbox;
-  sandbox.guests_ = guests->first.take();
+  sandbox.guests_ = keep(guests->first.take());
   sandbox.started_ = Clock::now();
   int pidfd = -1;
   if (auto entered = site.roots->enter(*root); !entered) return failed(Step::new_namespaces, entered.error());
@@ -108,7 +108,7 @@ std::expected<Sandbox, SetupFailure> Sandbox::start(const LaunchSite& site, cons
   const int code = errno;
   site.roots->leave();
   if (sandbox.pid_ < 0) return failed(Step::new_namespaces, Error{.operation = "clone", .code = code});
-  sandbox.pidfd_ = Fd(pidfd);
+  sandbox.pidfd_ = keep(Fd(pidfd));
   if (p.context.failed_errno != 0) {
     sandbox.reap();
     return std::unexpected(p.failure());
@@ -129,7 +129,7 @@ std::expected<Sandbox, SetupFailure> Sandbox::launch(const LaunchSite& site, std
   }
   Sandbox sandbox = std::move(*launched);
   sandbox.id_ = std::move(id);
-  sandbox.record_ = std::move(record);
+  sandbox.record_ = keep(std::move(record));
   sandbox.cgroup_ = std::move(*cgroup);
   sandbox.cgroup_->close_entrances();
   sandbox.oom_kills_all_ = site.cgroups.mode == CgroupMode::v2;

@@ -1,6 +1,7 @@
 #include "sandbox/launch/user_namespace.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/capability.h>
@@ -9,92 +10,138 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <optional>
+
+#include "sandbox/launch/child.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
 namespace {
 
+// A holder shares our memory and our descriptors, and we go on beside it: it writes nothing but its report, and makes
+// its system calls without errno, which would be ours too.
 struct Holder {
-  pid_t pid = -1;
-  Fd ready;  // a byte when the namespace is there, the errno else
-  Fd go;     // a byte lets it finish
+  uid_t owner = 0;
+  int report = -1;  // a whole errno when the namespace is there, and another when it is limited; 0: fine
+  int go = -1;      // a byte lets it finish
 };
 
-int write_errno(int fd, int code) { return write(fd, &code, sizeof code) == sizeof code ? 0 : -1; }
+long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) {
+#if defined(__x86_64__)
+  long result = number;
+  register long fourth asm("r10") = d;
+  register long fifth asm("r8") = e;
+  asm volatile("syscall" : "+a"(result) : "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(fifth) : "rcx", "r11", "memory");
+  return result;
+#else
+#error "call() knows x86-64 only; add this architecture's system call here"
+#endif
+}
 
+long address(const void* pointer) { return reinterpret_cast<long>(pointer); }
+
+// 0, or the errno of the first call that failed.
+class Steps {
+ public:
+  Steps& then(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) {
+    if (code_ != 0) return *this;
+    const long result = call(number, a, b, c, d, e);
+    if (result < 0) code_ = static_cast<int>(-result);
+    return *this;
+  }
+  int code() const { return code_; }
+
+ private:
+  int code_ = 0;
+};
+
+bool report(const Holder& holder, int code) {
+  return call(SYS_write, holder.report, address(&code), sizeof code) == sizeof code;
+}
+
+// The namespace's owner is our effective uid; the capabilities stay, for hosts that refuse namespaces without them.
+int become(uid_t owner) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2]{};
+  Steps steps;
+  steps.then(SYS_prctl, PR_SET_KEEPCAPS, 1)
+      .then(SYS_setgroups, 0, 0)
+      .then(SYS_setresgid, owner, owner, owner)
+      .then(SYS_setresuid, owner, owner, owner)
+      .then(SYS_capget, address(&header), address(data));
+  data[0].effective = data[0].permitted;
+  data[1].effective = data[1].permitted;
+  return steps.then(SYS_capset, address(&header), address(data)).code();
+}
+
+// By the root of the namespace, whose own limit this is.
 int forbid_nested_namespaces() {
-  const int fd = open("/proc/sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return -1;
-  const ssize_t written = write(fd, "0", 1);
-  close(fd);
-  return written == 1 ? 0 : -1;
+  Steps steps;
+  if (const int code = steps.then(SYS_setresgid, 0, 0, 0).then(SYS_setresuid, 0, 0, 0).code(); code != 0) return code;
+  const long fd = call(SYS_openat, AT_FDCWD, address("/proc/sys/user/max_user_namespaces"), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return static_cast<int>(-fd);
+  const int code = steps.then(SYS_write, fd, address("0"), 1).code();
+  call(SYS_close, fd);
+  return code;
 }
 
 // The process that makes the namespace and then only keeps it until we have a descriptor of it.
-[[noreturn]] void hold(uid_t owner, int ready, int go) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (owner != 0) {
-    // The namespace's owner is our effective uid; the capability stays, for hosts that refuse namespaces without it.
-    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    __user_cap_data_struct data[2]{};
-    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 || syscall(SYS_setgroups, 0, nullptr) != 0 ||
-        syscall(SYS_setresgid, owner, owner, owner) != 0 || syscall(SYS_setresuid, owner, owner, owner) != 0 ||
-        syscall(SYS_capget, &header, data) != 0)
-      _exit(write_errno(ready, errno));
-    data[0].effective = data[0].permitted;
-    data[1].effective = data[1].permitted;
-    if (syscall(SYS_capset, &header, data) != 0) _exit(write_errno(ready, errno));
-  }
-  if (unshare(CLONE_NEWUSER) != 0) _exit(write_errno(ready, errno));
-  if (write_errno(ready, 0) != 0) _exit(1);
+int hold(void* argument) {
+  const Holder& holder = *static_cast<const Holder*>(argument);
+  Steps steps;
+  steps.then(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+  int code = steps.code();
+  if (code == 0 && holder.owner != 0) code = become(holder.owner);
+  if (code == 0) code = steps.then(SYS_unshare, CLONE_NEWUSER).code();
   char byte = 0;
-  if (read(go, &byte, 1) != 1) _exit(1);
-  if (owner != 0) {
-    // Root of the namespace now: its own limit of namespaces below it.
-    if (syscall(SYS_setresgid, 0, 0, 0) != 0 || syscall(SYS_setresuid, 0, 0, 0) != 0) _exit(write_errno(ready, errno));
-    if (write_errno(ready, forbid_nested_namespaces() == 0 ? 0 : errno) != 0) _exit(1);
-  }
-  _exit(0);
+  if (report(holder, code) && code == 0 && call(SYS_read, holder.go, address(&byte), 1) == 1 && holder.owner != 0)
+    report(holder, forbid_nested_namespaces());
+  call(SYS_exit, 0);
+  return 0;
+}
+
+// A whole report, or nothing where the holder died.
+std::optional<int> next_report(int from, int holder_pidfd) {
+  pollfd waits[2] = {{from, POLLIN, 0}, {holder_pidfd, POLLIN, 0}};
+  while (poll(waits, 2, -1) < 0 && errno == EINTR) continue;
+  int code = 0;
+  if ((waits[0].revents & POLLIN) == 0 || read(from, &code, sizeof code) != sizeof code) return std::nullopt;
+  return code;
 }
 
 Result<Fd> make(uid_t owner, const std::string& map) {
-  int ready[2], go[2];
-  if (pipe2(ready, O_CLOEXEC) != 0) return errno_error("pipe");
-  const Fd ready_read(ready[0]);
-  Fd ready_write(ready[1]);
-  if (pipe2(go, O_CLOEXEC) != 0) return errno_error("pipe");
-  Fd go_read(go[0]);
-  Fd go_write(go[1]);
-  const pid_t pid = fork();
-  if (pid < 0) return errno_error("fork");
-  if (pid == 0) {
-    close(go[1]);
-    hold(owner, ready[1], go[0]);
-  }
-  ready_write.reset();
-  go_read.reset();
+  int report_ends[2], go_ends[2];
+  if (pipe2(report_ends, O_CLOEXEC) != 0) return errno_error("pipe");
+  const Fd report_read(report_ends[0]), report_write(report_ends[1]);
+  if (pipe2(go_ends, O_CLOEXEC) != 0) return errno_error("pipe");
+  const Fd go_read(go_ends[0]);
+  Fd go_write(go_ends[1]);
+  Holder holder{.owner = owner, .report = report_write.get(), .go = go_read.get()};
+  int number = -1;
+  const pid_t pid = clone_beside(hold, &holder, number);
+  if (pid < 0) return errno_error("create user namespace");
+  const Fd pidfd(number);
   const auto finish = [&](Result<Fd> result) {
-    go_write.reset();
+    // A byte more, or the one it still waits for: it ends in any case.
+    if (write(go_write.get(), "x", 1) != 1) kill(pid, SIGKILL);
     while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
     return result;
   };
-  int code = 0;
-  if (read(ready_read.get(), &code, sizeof code) != sizeof code)
-    return finish(fail("create user namespace", "", "its holder died"));
-  if (code != 0) return finish(errno_error("create user namespace", "uid " + std::to_string(owner), code));
+  const auto died = [&] { return finish(fail("create user namespace", "", "its holder died")); };
+  auto code = next_report(report_read.get(), pidfd.get());
+  if (!code) return died();
+  if (*code != 0) return finish(errno_error("create user namespace", "uid " + std::to_string(owner), *code));
   const std::string proc = "/proc/" + std::to_string(pid);
   for (const char* kind : {"/uid_map", "/gid_map"})
     if (auto written = write_kernel_file(proc + kind, map); !written) return finish(std::unexpected(written.error()));
   auto fd = open_file(proc + "/ns/user", O_RDONLY);
-  if (!fd) return finish(std::move(fd));
-  if (owner != 0) {
-    if (write(go_write.get(), "x", 1) != 1) return finish(errno_error("create user namespace"));
-    if (read(ready_read.get(), &code, sizeof code) != sizeof code)
-      return finish(fail("limit user namespaces", "", "its holder died"));
-    // EROFS, EACCES: /proc/sys is closed to us (a container). Seccomp and the missing capabilities still stand.
-    if (code != 0 && code != EROFS && code != EACCES && code != ENOENT && code != EPERM)
-      return finish(errno_error("limit user namespaces", "", code));
-  }
+  if (!fd || owner == 0) return finish(std::move(fd));
+  if (write(go_write.get(), "x", 1) != 1) return finish(errno_error("create user namespace"));
+  code = next_report(report_read.get(), pidfd.get());
+  if (!code) return died();
+  // EROFS, EACCES: /proc/sys is closed to us (a container). Seccomp and the missing capabilities still stand.
+  if (*code != 0 && *code != EROFS && *code != EACCES && *code != ENOENT && *code != EPERM)
+    return finish(errno_error("limit user namespaces", "", *code));
   return finish(std::move(fd));
 }
 
