@@ -63,7 +63,8 @@ Result<int> UidRanges::user_namespace(std::uint32_t base) {
   const auto held = held_.find(base);
   if (held == held_.end()) return fail("use uid range", std::to_string(base), "is not held; acquire it first");
   if (!held->second.valid()) {
-    BULKHEAD_ASSIGN(Fd made, make_range_namespace(base));
+    BULKHEAD_ASSIGN(const int proc, proc_.get());
+    BULKHEAD_ASSIGN(Fd made, make_range_namespace(base, proc));
     held->second = keep(std::move(made));
   }
   return held->second.get();

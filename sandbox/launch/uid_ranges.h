@@ -7,6 +7,7 @@
 #include <string>
 
 #include "sandbox/base/result.h"
+#include "sandbox/launch/user_namespace.h"
 #include "sandbox/sys/fd.h"
 
 namespace bulkhead {
@@ -25,6 +26,7 @@ class UidRanges {
  private:
   Result<> lock(std::uint32_t index, short type);
   Fd file_;
+  ProcInstance proc_;
   std::map<std::uint32_t, Fd> held_;  // base -> user namespace, unset until used
   std::uint32_t next_ = 0;
 };

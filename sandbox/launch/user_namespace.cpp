@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/capability.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -24,6 +25,7 @@ struct Holder {
   uid_t owner = 0;
   int report = -1;  // a whole errno when the namespace is there, and another when it is limited; 0: fine
   int go = -1;      // a byte lets it finish
+  int proc = -1;    // a proc file system
 };
 
 long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) {
@@ -75,10 +77,10 @@ int become(uid_t owner) {
 }
 
 // By the root of the namespace, whose own limit this is.
-int forbid_nested_namespaces() {
+int forbid_nested_namespaces(int proc) {
   Steps steps;
   if (const int code = steps.then(SYS_setresgid, 0, 0, 0).then(SYS_setresuid, 0, 0, 0).code(); code != 0) return code;
-  const long fd = call(SYS_openat, AT_FDCWD, address("/proc/sys/user/max_user_namespaces"), O_WRONLY | O_CLOEXEC);
+  const long fd = call(SYS_openat, proc, address("sys/user/max_user_namespaces"), O_WRONLY | O_CLOEXEC);
   if (fd < 0) return static_cast<int>(-fd);
   const int code = steps.then(SYS_write, fd, address("0"), 1).code();
   call(SYS_close, fd);
@@ -95,7 +97,7 @@ int hold(void* argument) {
   if (code == 0) code = steps.then(SYS_unshare, CLONE_NEWUSER).code();
   char byte = 0;
   if (report(holder, code) && code == 0 && call(SYS_read, holder.go, address(&byte), 1) == 1 && holder.owner != 0)
-    report(holder, forbid_nested_namespaces());
+    report(holder, forbid_nested_namespaces(holder.proc));
   call(SYS_exit, 0);
   return 0;
 }
@@ -109,14 +111,14 @@ std::optional<int> next_report(int from, int holder_pidfd) {
   return code;
 }
 
-Result<Fd> make(uid_t owner, const std::string& map) {
+Result<Fd> make(uid_t owner, const std::string& map, int proc) {
   int report_ends[2], go_ends[2];
   if (pipe2(report_ends, O_CLOEXEC) != 0) return errno_error("pipe");
   const Fd report_read(report_ends[0]), report_write(report_ends[1]);
   if (pipe2(go_ends, O_CLOEXEC) != 0) return errno_error("pipe");
   const Fd go_read(go_ends[0]);
   Fd go_write(go_ends[1]);
-  Holder holder{.owner = owner, .report = report_write.get(), .go = go_read.get()};
+  Holder holder{.owner = owner, .report = report_write.get(), .go = go_read.get(), .proc = proc};
   int number = -1;
   const pid_t pid = clone_beside(hold, &holder, number);
   if (pid < 0) return errno_error("create user namespace");
@@ -131,10 +133,10 @@ Result<Fd> make(uid_t owner, const std::string& map) {
   auto code = next_report(report_read.get(), pidfd.get());
   if (!code) return died();
   if (*code != 0) return finish(errno_error("create user namespace", "uid " + std::to_string(owner), *code));
-  const std::string proc = "/proc/" + std::to_string(pid);
+  const std::string its = "/proc/" + std::to_string(pid);
   for (const char* kind : {"/uid_map", "/gid_map"})
-    if (auto written = write_kernel_file(proc + kind, map); !written) return finish(std::unexpected(written.error()));
-  auto fd = open_file(proc + "/ns/user", O_RDONLY);
+    if (auto written = write_kernel_file(its + kind, map); !written) return finish(std::unexpected(written.error()));
+  auto fd = open_file(its + "/ns/user", O_RDONLY);
   if (!fd || owner == 0) return finish(std::move(fd));
   if (write(go_write.get(), "x", 1) != 1) return finish(errno_error("create user namespace"));
   code = next_report(report_read.get(), pidfd.get());
@@ -147,12 +149,25 @@ Result<Fd> make(uid_t owner, const std::string& map) {
 
 }  // namespace
 
-Result<Fd> make_range_namespace(std::uint32_t base) {
-  return make(base, "0 " + std::to_string(base) + " " + std::to_string(kRangeSize) + "\n");
+Result<Fd> make_range_namespace(std::uint32_t base, int proc) {
+  return make(base, "0 " + std::to_string(base) + " " + std::to_string(kRangeSize) + "\n", proc);
 }
 
 Result<Fd> make_id_map(std::uint32_t on_disk, std::uint32_t mapped) {
-  return make(0, std::to_string(on_disk) + " " + std::to_string(mapped) + " 1\n");
+  return make(0, std::to_string(on_disk) + " " + std::to_string(mapped) + " 1\n", -1);
+}
+
+Result<int> ProcInstance::get() {
+  constexpr unsigned kMostUses = 64;
+  if (fd_.valid() && ++uses_ <= kMostUses) return fd_.get();
+  uses_ = 0;
+  const Fd context(::fsopen("proc", FSOPEN_CLOEXEC));
+  if (context.valid() && ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0)
+    fd_ = Fd(::fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  if (fd_.valid()) return fd_.get();
+  // Who may not mount one (in a container) has the one that is there.
+  BULKHEAD_ASSIGN(fd_, open_file("/proc", O_PATH | O_DIRECTORY));
+  return fd_.get();
 }
 
 }  // namespace bulkhead

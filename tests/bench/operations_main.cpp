@@ -30,6 +30,7 @@ struct Floor {
   std::string root_node = "bulkhead-bench" + std::to_string(::getpid());
   LaunchPlan plan;
   Fd init, user_namespace, record;
+  ProcInstance proc;
   std::optional<PreparedRoots> roots;
 };
 
@@ -78,7 +79,8 @@ Result<> serve(char** argv) {
   BULKHEAD_ASSIGN(const Fd file, open_file(argv[1], O_RDONLY));
   BULKHEAD_ASSIGN(const std::string program, read_fd(file.get()));
   BULKHEAD_ASSIGN(floor.init, make_memfd("bulkhead-init", program));
-  BULKHEAD_ASSIGN(floor.user_namespace, make_range_namespace(kRange));
+  BULKHEAD_ASSIGN(const int proc, floor.proc.get());
+  BULKHEAD_ASSIGN(floor.user_namespace, make_range_namespace(kRange, proc));
   floor.record = Fd(::memfd_create("record", MFD_CLOEXEC));
   BULKHEAD_ASSIGN(floor.roots, PreparedRoots::open());
   unsigned number = 0;
