@@ -2,7 +2,8 @@
 // as a launch through the launcher, prepared once; no request, no plan to read, no record, no bookkeeping. Serves
 // bench-drive: a byte on stdin starts one, a byte on stdout says it has ended.
 //
-//   bench-operations INIT POLICY PROFILE COMMAND
+//   bench-operations INIT SPARE-NETWORKS POLICY PROFILE COMMAND      0: each start makes its network, 1: it is made
+//   ahead
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -15,6 +16,7 @@
 #include "sandbox/host/host_facts.h"
 #include "sandbox/launch/child_arguments.h"
 #include "sandbox/launch/prepared_root.h"
+#include "sandbox/launch/spare_networks.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/plan/plan.h"
 #include "sandbox/sys/files.h"
@@ -32,6 +34,7 @@ struct Floor {
   Fd init, user_namespace, record;
   ProcInstance proc;
   std::optional<PreparedRoots> roots;
+  SpareNetworks networks;
 };
 
 Result<> start_one(Floor& floor, unsigned number) {
@@ -53,11 +56,14 @@ Result<> start_one(Floor& floor, unsigned number) {
   arguments.context.user_namespace = floor.user_namespace.get();
   arguments.context.last_capability = floor.host.last_capability;
   arguments.context.init_fd = floor.init.get();
+  const Fd network = floor.networks.take();
+  arguments.context.network = network.get();
   BULKHEAD_TRY(arguments.set_descriptors({}, floor.record.get()));
   BULKHEAD_TRY(floor.roots->enter(*root));
   int pidfd = -1;
   const pid_t pid =
-      clone_child(arguments.context, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET,
+      clone_child(arguments.context,
+                  CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (network.valid() ? 0 : CLONE_NEWNET),
                   cgroup.v2_fd(), pidfd);
   floor.roots->leave();
   const Fd held(pidfd);
@@ -72,9 +78,9 @@ Result<> start_one(Floor& floor, unsigned number) {
 Result<> serve(char** argv) {
   Floor floor;
   BULKHEAD_ASSIGN(floor.host, probe_host());
-  BULKHEAD_ASSIGN(const SandboxSpec spec, read_spec(argv[2], argv[3]));
+  BULKHEAD_ASSIGN(const SandboxSpec spec, read_spec(argv[3], argv[4]));
   BULKHEAD_ASSIGN(const SandboxPath directory, SandboxPath::parse("/"));
-  BULKHEAD_ASSIGN(floor.plan, compile_plan(spec, {{argv[4]}, compose_environment(spec, {}, {}), directory},
+  BULKHEAD_ASSIGN(floor.plan, compile_plan(spec, {{argv[5]}, compose_environment(spec, {}, {}), directory},
                                            {.cgroup = "0", .range_base = kRange}, floor.host));
   BULKHEAD_ASSIGN(const Fd file, open_file(argv[1], O_RDONLY));
   BULKHEAD_ASSIGN(const std::string program, read_fd(file.get()));
@@ -83,6 +89,8 @@ Result<> serve(char** argv) {
   BULKHEAD_ASSIGN(floor.user_namespace, make_range_namespace(kRange, proc));
   floor.record = Fd(::memfd_create("record", MFD_CLOEXEC));
   BULKHEAD_ASSIGN(floor.roots, PreparedRoots::open());
+  BULKHEAD_ASSIGN(floor.networks, SpareNetworks::open(std::stoul(argv[2])));
+  if (!floor.networks.complete()) BULKHEAD_TRY(floor.networks.add_one());
   unsigned number = 0;
   for (char byte; ::read(0, &byte, 1) == 1;) {
     if (const Result<> started = start_one(floor, number++); !started) {
@@ -90,6 +98,7 @@ Result<> serve(char** argv) {
       byte = '!';
     }
     if (::write(1, &byte, 1) != 1) break;
+    if (!floor.networks.complete()) BULKHEAD_TRY(floor.networks.add_one());
   }
   return remove_cgroup_root(floor.host.cgroups, floor.root_node);
 }
@@ -98,8 +107,8 @@ Result<> serve(char** argv) {
 }  // namespace bulkhead
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: bench-operations INIT POLICY PROFILE COMMAND\n");
+  if (argc != 6) {
+    std::fprintf(stderr, "usage: bench-operations INIT SPARE-NETWORKS POLICY PROFILE COMMAND\n");
     return 2;
   }
   if (const bulkhead::Result<> served = bulkhead::serve(argv); !served) {
