@@ -68,9 +68,9 @@ Result<> JsonNode::object() const {
 
 Result<> JsonNode::object_of(std::span<const std::string> known) const {
   BULKHEAD_TRY(object());
-  for (const auto& [key, member] : members())
-    if (std::ranges::find(known, key) == known.end())
-      return member.refuse("unknown key '" + printable(key, kShown) + "'", suggest(key, known, "a key here"));
+  for (auto member = value_->begin(); member != value_->end(); ++member)
+    if (const std::string& key = member.key(); std::ranges::find(known, key) == known.end())
+      return find(key)->refuse("unknown key '" + printable(key, kShown) + "'", suggest(key, known, "a key here"));
   return {};
 }
 
@@ -102,6 +102,20 @@ Result<std::string> JsonNode::string() const {
   // Every string ends up as a path, a name or an environment entry: C strings that would end early.
   if (text.find('\0') != std::string::npos) return refuse("holds a NUL character");
   return text;
+}
+
+Result<std::vector<std::string>> JsonNode::strings() const {
+  if (!value_->is_array()) return expected("a list");
+  std::vector<std::string> all;
+  all.reserve(value_->size());
+  for (const nlohmann::json& element : *value_) {
+    // Its place is worked out only where it is refused.
+    BULKHEAD_ASSIGN(all.emplace_back(),
+                    element.is_string() && element.get_ref<const std::string&>().find('\0') == std::string::npos
+                        ? Result<std::string>(element.get_ref<const std::string&>())
+                        : (*elements())[all.size() - 1].string());
+  }
+  return all;
 }
 
 Result<bool> JsonNode::boolean() const {

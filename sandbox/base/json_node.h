@@ -36,6 +36,7 @@ class JsonNode {
   Result<std::vector<JsonNode>> elements() const;
 
   Result<std::string> string() const;
+  Result<std::vector<std::string>> strings() const;  // of a list
   Result<bool> boolean() const;
   Result<std::uint64_t> integer(std::uint64_t least, std::uint64_t most) const;
   // A string that is one of `words`.

@@ -161,7 +161,9 @@ int place_descriptors(const ChildContext& context) {
 
 int exec_init(const ChildContext& context) {
   // What the launcher ignores, its children must not: an ignored signal stays ignored across exec.
-  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
+  // By the call itself: glibc passes over two signals of its own, which posix_spawn(3) leaves ignored.
+  const unsigned long by_default[4] = {};  // the kernel's struct sigaction
+  for (int number = 1; number < NSIG; ++number) syscall(SYS_rt_sigaction, number, by_default, nullptr, 8);
   sigset_t none;
   sigemptyset(&none);
   if (sigprocmask(SIG_SETMASK, &none, nullptr) != 0) return -1;

@@ -23,8 +23,7 @@ std::string init_path_beside(const std::string& launcher_path) {
 }
 
 // Between fork and exec in a process that may have threads: only what is async-signal-safe.
-Result<pid_t> start(const std::string& launcher_path, std::vector<std::string> arguments,
-                    const std::vector<std::pair<int, int>>& fds, bool detached) {
+Result<> start_detached(const std::string& launcher_path, std::vector<std::string> arguments, int from, int to) {
   std::vector<char*> argv;
   for (auto& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
@@ -38,17 +37,15 @@ Result<pid_t> start(const std::string& launcher_path, std::vector<std::string> a
   if (pid == 0) {
     // A session of its own: a terminal's Ctrl-C is the client's to understand.
     ::setsid();
-    // Detached: the launcher is nobody's child but init's, so that it outlives us without being reparented later.
-    if (detached && ::fork() != 0) ::_exit(0);
+    // The launcher is nobody's child but init's, so that it outlives us without being reparented later.
+    if (::fork() != 0) ::_exit(0);
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    bool ok = ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0;
-    for (const auto& [from, to] : fds) ok = ok && (from == to ? ::fcntl(from, F_SETFD, 0) == 0 : ::dup2(from, to) >= 0);
-    if (ok && detached) {
-      const int null = ::open("/dev/null", O_RDWR);
-      ok = ::dup2(null, 0) >= 0 && ::dup2(null, 1) >= 0;
-    }
+    bool ok = ::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0 &&
+              (from == to ? ::fcntl(from, F_SETFD, 0) == 0 : ::dup2(from, to) >= 0);
+    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    ok = ok && ::dup2(null, 0) >= 0 && ::dup2(null, 1) >= 0;
     if (ok) ::execve(launcher_path.c_str(), argv.data(), environment);
     const int code = errno;
     if (::write(report[1], &code, sizeof code) < 0) ::_exit(126);
@@ -59,9 +56,33 @@ Result<pid_t> start(const std::string& launcher_path, std::vector<std::string> a
   ssize_t n = 0;
   do n = ::read(report_read.get(), &code, sizeof code);
   while (n < 0 && errno == EINTR);
-  if (detached || n == static_cast<ssize_t>(sizeof code))
-    while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
+  while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
   if (n == static_cast<ssize_t>(sizeof code)) return errno_error("execute", launcher_path, code);
+  return {};
+}
+
+// The same for one that is our child and has one descriptor of ours: without a copy of what we are.
+Result<pid_t> spawn(const std::string& launcher_path, std::vector<std::string> arguments, int from, int to) {
+  std::vector<char*> argv;
+  for (auto& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  char* environment[] = {nullptr};
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_t attributes;
+  posix_spawn_file_actions_t actions;
+  ::posix_spawnattr_init(&attributes);
+  ::posix_spawn_file_actions_init(&actions);
+  // A session of its own: a terminal's Ctrl-C is the client's to understand.
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  int code = ::posix_spawn_file_actions_adddup2(&actions, from, to);
+  if (code == 0) code = ::posix_spawn_file_actions_addclosefrom_np(&actions, to + 1);
+  pid_t pid = -1;
+  if (code == 0) code = ::posix_spawn(&pid, launcher_path.c_str(), &actions, &attributes, argv.data(), environment);
+  ::posix_spawn_file_actions_destroy(&actions);
+  ::posix_spawnattr_destroy(&attributes);
+  if (code != 0) return errno_error("execute", launcher_path, code);
   return pid;
 }
 
@@ -106,7 +127,7 @@ Result<LauncherClient> LauncherClient::start_private(const std::string& launcher
   std::vector<std::string> arguments{launcher_path, "--channel-fd", "3", "--init", init_path_beside(launcher_path)};
   if (!state_dir.empty()) arguments.insert(arguments.end(), {"--state", state_dir});
   if (spare_networks != 0) arguments.insert(arguments.end(), {"--spare-networks", std::to_string(spare_networks)});
-  BULKHEAD_TRY(start(launcher_path, std::move(arguments), {{theirs.get(), 3}}, false));
+  BULKHEAD_TRY(spawn(launcher_path, std::move(arguments), theirs.get(), 3));
   LauncherClient client;
   client.channel_ = std::move(channels.first);
   return client;
@@ -118,10 +139,11 @@ Result<LauncherClient> LauncherClient::start_detached(const std::string& launche
   if (::pipe2(ready, O_CLOEXEC) != 0) return errno_error("pipe");
   const Fd ready_read(ready[0]);
   Fd ready_write(ready[1]);
-  BULKHEAD_TRY(start(launcher_path,
-                     {launcher_path, "--listen", socket_path, "--state", state_dir, "--ready-fd", "3",
-                      "--spare-networks", kSpareNetworks, "--init", init_path_beside(launcher_path)},
-                     {{ready_write.get(), 3}}, true));
+  BULKHEAD_TRY(
+      bulkhead::start_detached(launcher_path,
+                               {launcher_path, "--listen", socket_path, "--state", state_dir, "--ready-fd", "3",
+                                "--spare-networks", kSpareNetworks, "--init", init_path_beside(launcher_path)},
+                               ready_write.get(), 3));
   ready_write.reset();
   BULKHEAD_ASSIGN(std::string words, read_fd(ready_read.get(), 4096));
   if (!words.empty()) {

@@ -63,15 +63,6 @@ Result<int> read_errno(const std::optional<JsonNode>& node, std::string_view act
   return static_cast<int>(number);
 }
 
-Result<std::vector<std::string>> read_strings(const JsonNode& list) {
-  BULKHEAD_ASSIGN(const auto nodes, list.elements());
-  std::vector<std::string> strings;
-  for (const JsonNode& node : nodes) {
-    BULKHEAD_ASSIGN(strings.emplace_back(), node.string());
-  }
-  return strings;
-}
-
 Result<std::pair<unsigned, unsigned>> read_kernel_version(const JsonNode& node) {
   BULKHEAD_ASSIGN(const std::string text, node.string());
   std::pair<unsigned, unsigned> version;
@@ -97,10 +88,10 @@ Result<Filter> read_filter(const std::optional<JsonNode>& node) {
   if (!node) return filter;
   BULKHEAD_TRY(node->object_of(keys));
   if (const auto caps = node->find("caps")) {
-    BULKHEAD_ASSIGN(filter.capabilities, read_strings(*caps));
+    BULKHEAD_ASSIGN(filter.capabilities, caps->strings());
   }
   if (const auto arches = node->find("arches")) {
-    BULKHEAD_ASSIGN(filter.arches, read_strings(*arches));
+    BULKHEAD_ASSIGN(filter.arches, arches->strings());
   }
   if (const auto kernel = node->find("minKernel")) {
     BULKHEAD_ASSIGN(filter.kernel, read_kernel_version(*kernel));
@@ -159,7 +150,7 @@ Result<std::vector<std::string>> read_names(const JsonNode& rule) {
     BULKHEAD_ASSIGN(std::string name, one->string());
     return std::vector<std::string>{std::move(name)};
   }
-  BULKHEAD_ASSIGN(auto names, read_strings(*several));
+  BULKHEAD_ASSIGN(auto names, several->strings());
   if (names.empty()) return several->refuse("names no system call");
   return names;
 }
@@ -196,7 +187,7 @@ Result<> read_rule(const JsonNode& node, const std::set<std::string>& capabiliti
 Result<> check_architectures(const JsonNode& document) {
   std::vector<std::string> named;
   if (const auto list = document.find("architectures")) {
-    BULKHEAD_ASSIGN(named, read_strings(*list));
+    BULKHEAD_ASSIGN(named, list->strings());
   }
   if (const auto map = document.find("archMap")) {
     static const std::vector<std::string> keys{"architecture", "subArchitectures"};
@@ -207,7 +198,7 @@ Result<> check_architectures(const JsonNode& document) {
       if (!architecture) return entry.refuse("needs the key 'architecture'");
       BULKHEAD_ASSIGN(named.emplace_back(), architecture->string());
       if (const auto more = entry.find("subArchitectures")) {
-        if (!more->value().is_null()) BULKHEAD_TRY(read_strings(*more));
+        if (!more->value().is_null()) BULKHEAD_TRY(more->strings());
       }
     }
   }

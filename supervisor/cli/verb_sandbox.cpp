@@ -28,13 +28,13 @@ std::string rule_text(const Document& policy, const std::string& origin) {
 
 Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& options) {
   if (auto root = need_root(context, "make compartments"); !root) return std::unexpected(root.error());
+  // It waits for us and does nothing by itself; it ends when we do.
+  auto launcher = or_exit(ExitCode::fault, LauncherClient::start_private(context.beside("bulkhead-launcher"), {}));
+  if (!launcher) return std::unexpected(launcher.error());
   auto host = or_exit(ExitCode::host_lacks, probe_host());
   if (!host) return std::unexpected(host.error());
   // Tried while we are root, and only for who reads of it.
   const std::vector<Wall> walls = options.report.empty() ? std::vector<Wall>{} : examine_walls(*host);
-  // It waits for us and does nothing by itself; it ends when we do.
-  auto launcher = or_exit(ExitCode::fault, LauncherClient::start_private(context.beside("bulkhead-launcher"), {}));
-  if (!launcher) return std::unexpected(launcher.error());
   if (auto dropped = drop_root(context); !dropped) return std::unexpected(dropped.error());
 
   auto policy = read_policy(options.policy);

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "sandbox/base/result.h"
 
@@ -27,7 +28,7 @@ struct Document {
   nlohmann::json value;
   // JSON pointer -> where it stands: a member at its key, an element at its value, the document ("") at its beginning.
   // What an alias stands for has no place of its own.
-  std::map<std::string, Position> positions;
+  std::unordered_map<std::string, Position> positions;
 };
 
 // `text` is JSON where it reads as such, else YAML; a file named *.json is JSON only. Errors read "FILE:LINE:COLUMN:

@@ -130,7 +130,12 @@ class JsonReader {
       if (c == '"') return ++at_, out;
       if (c < 0x20) return unexpected_here("no control character in a string; write it as an escape");
       if (c != '\\') {
-        out += text_[at_++];
+        std::size_t end = at_ + 1;
+        while (end < text_.size() && text_[end] != '"' && text_[end] != '\\' &&
+               static_cast<unsigned char>(text_[end]) >= 0x20)
+          ++end;
+        out += text_.substr(at_, end - at_);
+        at_ = end;
         continue;
       }
       BULKHEAD_TRY(read_escape(out));
