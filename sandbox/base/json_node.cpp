@@ -109,11 +109,10 @@ Result<std::vector<std::string>> JsonNode::strings() const {
   std::vector<std::string> all;
   all.reserve(value_->size());
   for (const nlohmann::json& element : *value_) {
-    // Its place is worked out only where it is refused.
-    BULKHEAD_ASSIGN(all.emplace_back(),
-                    element.is_string() && element.get_ref<const std::string&>().find('\0') == std::string::npos
-                        ? Result<std::string>(element.get_ref<const std::string&>())
-                        : (*elements())[all.size() - 1].string());
+    const auto* const text = element.get_ptr<const std::string*>();
+    const bool fine = text != nullptr && text->find('\0') == std::string::npos;
+    if (!fine) return std::unexpected((*elements())[all.size()].string().error());  // its place, only now
+    all.push_back(*text);
   }
   return all;
 }
