@@ -110,7 +110,7 @@ Result<> make_node(const std::string& parent, const std::string& path, bool with
 
 Result<Cgroup> Cgroup::create(const CgroupLayout& layout, const std::string& root, const std::string& node,
                               const std::set<std::string>& controllers) {
-  const std::string path = root + "/" + node;
+  const std::string path = node.empty() ? root : root + "/" + node;
   BULKHEAD_TRY(make_node(layout.v2_parent, path, layout.mode == CgroupMode::v2));
   for (const std::string& controller : controllers)
     if (const auto v1 = layout.v1.find(controller); v1 != layout.v1.end())

@@ -26,7 +26,8 @@ std::string cgroup_root_name(const std::string& state_dir);
 
 class Cgroup {
  public:
-  // Makes `node` ("run/agent/agent", safe path components) below the root node `root`, with its parents, empty. On
+  // Makes `node` ("run/agent/agent", safe path components; "": the root itself, for a launcher with one sandbox only)
+  // below the root node `root`, with its parents, empty. On
   // hybrid hosts in the v2 tree and in the v1 hierarchies of `controllers`: joining one costs a grace period.
   static Result<Cgroup> create(const CgroupLayout& layout, const std::string& root, const std::string& node,
                                const std::set<std::string>& controllers);

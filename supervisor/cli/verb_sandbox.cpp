@@ -43,7 +43,7 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   if (!report) return std::unexpected(report.error());
   auto range = or_exit(ExitCode::host_lacks, launcher->acquire_range());
   if (!range) return std::unexpected(range.error());
-  auto plan = plan_for(context, policy->spec, *host, options.command, *range, "sandbox");
+  auto plan = plan_for(context, policy->spec, *host, options.command, *range, "");
   if (!plan) return std::unexpected(plan.error());
   auto signals = or_exit(ExitCode::fault, Signals::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}));
   if (!signals) return std::unexpected(signals.error());
