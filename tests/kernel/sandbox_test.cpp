@@ -281,8 +281,9 @@ TEST_F(RootSandbox, RefusedCallsAreNotedWithWhoAndHowOften) {
 }
 
 TEST_F(RootSandbox, DenialsOutliveAnEndThatInitDoesNotSee) {
-  const auto r = sh("unshare --net true 2>/dev/null; sleep 60", {{"limits", {{"wall", "500ms"}}}});
-  EXPECT_EQ(r.record.reason, EndReason::wall_time);
+  const auto r = sh("unshare --net true 2>/dev/null; head -c 64M /dev/zero >/dev/shm/x; sleep 60",
+                    {{"limits", {{"memory", "32Mi"}}}});
+  EXPECT_EQ(r.record.reason, EndReason::out_of_memory);
   ASSERT_EQ(r.record.denials.size(), 1u);
   EXPECT_EQ(r.record.denials[0].call, "unshare");
 }
