@@ -27,7 +27,7 @@ Attempt = collections.namedtuple("Attempt", "case what words policy who place st
 def cases_of(document):
     """Each case with its threat; `for_each` stands for several."""
     for threat in document["threats"]:
-        for entry in threat["attacks"]:
+        for entry in threat.get("attacks", []):
             for name in entry.get("for_each", [entry.get("name")]):
                 case = {key: value for key, value in entry.items() if key not in ("for_each", "arguments", "suffix")}
                 case["name"] = name + entry.get("suffix", "")
@@ -57,7 +57,7 @@ def kernels_own_wall(other):
 
 def attempts_of(case, abi):
     base, words, stage = case.get("policy", {}), case.get("run"), case.get("stage")
-    if "open" in case:
+    if "open" in case and abi < case.get("closed_by_landlock", 1000):
         yield Attempt(case, "open", words, base, "root", "inside", stage, SUCCEEDED, "")
         return
     yield Attempt(case, "defended", words, base, "user" if case.get("off", {}).get("as") == "user" and "scenario" in case else "root",
@@ -152,14 +152,25 @@ def main():
                 file.write(f"{verdict}\t{options.prefix}/{name}\t{reason}\n")
     if options.table and not failed and not options.names:
         with open(options.table, "w", encoding="utf-8") as file:
-            file.write(table.render(list(cases_of(document)), outcome))
+            file.write(table.render(document, list(cases_of(document)), outcome))
     tally = [sum(verdict == wanted for verdict, _ in outcome.values()) for wanted in ("passed", "failed", "skipped")]
     print("attacks: %d as expected, %d surprises, %d skipped, in %d s" % (*tally, time.monotonic() - begun))
     return 1 if failed or not outcome else 0
 
 
+def check_elsewhere(document):
+    """Tests that are said to try a threat elsewhere must be there."""
+    for threat in document["threats"]:
+        for path, tests in threat.get("elsewhere", {}).items():
+            with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+                text = file.read()
+            for test in tests:
+                assert test in text, f"{path} has no {test}, which is said to try: {threat['line']}"
+
+
 def judge(stage, document, options):
     """name -> (passed|failed|skipped, reason)."""
+    check_elsewhere(document)
     cases = [case for _, case in cases_of(document) if not options.names or case["name"] in options.names]
     seen = [case["name"] for case in cases]
     assert len(seen) == len(set(seen)), "two attacks of one name"
@@ -170,6 +181,8 @@ def judge(stage, document, options):
         if verdict != SUCCEEDED:
             outcome[attempt.case["name"]] = ("skipped", f"not on this machine: {text}")
     for case in cases:
+        if abi < case.get("landlock", 0):
+            outcome[case["name"]] = ("skipped", f"not on this machine: Landlock's ABI is {abi}, and this needs {case['landlock']}")
         if outcome[case["name"]][0] == "passed":
             attempts += attempts_of(case, abi)
     for attempt, verdict, text in perform(stage, attempts):
