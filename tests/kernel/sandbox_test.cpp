@@ -297,6 +297,21 @@ TEST_F(RootSandbox, WhatAPolicyAddsToTheProfileIsAllowed) {
   EXPECT_TRUE(allowed.record.denials.empty());
 }
 
+TEST_F(RootSandbox, ThePermissiveProfileIsForDebuggers) {
+  const std::string program =
+      "import ctypes\nc = ctypes.CDLL(None)\n"
+      "print(c.personality(0x40000), c.unshare(0x10000000), c.syscall(321, 0, 0, 0), c.ptrace(0, 0, 0, 0))";
+  const auto profile = read_json(std::string(BULKHEAD_SOURCE_DIR) + "/policies/seccomp/permissive.json");
+  const auto spec =
+      SandboxSpec::from_policy(apply_defaults(policy({{"seccomp", "permissive"}})), {{"permissive", profile}});
+  ASSERT_TRUE(spec) << spec.error().text();
+  const auto r = run(*spec, {"python3", "-c", program});
+  EXPECT_EQ(r.out, "0 -1 -1 0\n") << r.err;  // no namespace, no bpf
+  ASSERT_EQ(r.record.denials.size(), 1u);
+  EXPECT_EQ(r.record.denials[0].call, "bpf");
+  EXPECT_EQ(run(spec_of(policy()), {"python3", "-c", program}).out, "-1 -1 -1 -1\n");
+}
+
 TEST_F(RootSandbox, NothingIsWrittenIntoASharedRoot) {
   const SandboxSpec spec = spec_of(policy({{"allow", {"no-landlock"}}}));
   const auto r = run(spec, {"sh", "-c",

@@ -17,7 +17,7 @@ scripts/vm --kernel "$kernel" --show "$build" --timeout "${BULKHEAD_VM_TIMEOUT:-
   mkdir -p /tmp/home && export HOME=/tmp/home
   python3 tests/support/traces.py >/tmp/before
   python3 tests/support/gtest_run.py /tmp/results "kernel-$2" "$1"/tests/kernel_*
-  BULKHEAD_ATTACK_TIMEOUT=300 python3 tests/attack/run.py --quiet --results /tmp/results --prefix "attack-$2" \
+  BULKHEAD_ATTACK_TIMEOUT=600 python3 tests/attack/run.py --quiet --results /tmp/results --prefix "attack-$2" \
     --bin "$1/bin" --attack "$1/attack/attack" || grep -q "^failed.attack-$2/" /tmp/results ||
     printf "failed\tattack-%s\tended early\n" "$2" >>/tmp/results
   python3 tests/support/traces.py | comm -13 /tmp/before - >/tmp/left

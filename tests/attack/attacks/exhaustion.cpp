@@ -107,7 +107,7 @@ Outcome page_tables(Arguments a) {
 // Written to a file on disk: what lies in memory of it is the cgroup's, and is given back.
 Outcome disk_file(Arguments a) {
   const int fd = open((a[1] + "/cached").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  const Outcome outcome = fd < 0 ? not_tried("create in " + a[1]) : fill(fd, a, "write");
+  const Outcome outcome = fd < 0 ? not_tried(error_name(errno) + " from create in " + a[1]) : fill(fd, a, "write");
   unlink((a[1] + "/cached").c_str());
   return outcome;
 }
