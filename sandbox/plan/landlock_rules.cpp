@@ -9,8 +9,8 @@ using namespace landlock;
 
 constexpr std::uint64_t kLook = kReadFile | kReadDir | kExecute;
 
-// Whatever a file system of files needs; no device nodes, no device's own commands. Who can make sockets there connects
-// to them too, also from a further command of the sandbox, which is a domain of its own.
+// Whatever a file system of files needs; no device nodes, no device's own commands. Whoever may make sockets somewhere
+// may connect to those there, whoever made them.
 constexpr std::uint64_t kChange = kWriteFile | kTruncate | kRemoveDir | kRemoveFile | kMakeDir | kMakeReg | kMakeSock |
                                   kMakeFifo | kMakeSym | kRefer | kResolveUnix;
 
