@@ -74,10 +74,13 @@ CgroupLayout find_layout(const std::string& mountinfo, const std::string& own_te
   const std::string available = read_file(mounts.v2 + "/cgroup.controllers").value_or("");
   if (has_word(available, "memory") && has_word(available, "pids") && has_word(available, "cpu")) {
     layout.mode = CgroupMode::v2;
+    layout.io = has_word(available, "io");
     return layout;
   }
-  for (const char* controller : {"memory", "cpu", "pids"}) {
+  for (const char* controller : {"memory", "cpu", "pids", "blkio"}) {
     const auto mount = mounts.v1.find(controller);
+    const bool is_io = controller == std::string_view("blkio");
+    if (mount == mounts.v1.end() && is_io) continue;  // needed only by a policy that limits it
     if (mount == mounts.v1.end()) {
       layout.reason = std::string("the ") + controller + " controller is on neither the v2 tree nor a v1 hierarchy";
       return layout;
@@ -86,7 +89,8 @@ CgroupLayout find_layout(const std::string& mountinfo, const std::string& own_te
     const auto path = own.find(controller);
     std::string directory = mount->second;
     if (path != own.end() && path->second != "/" && exists(directory + path->second)) directory += path->second;
-    layout.v1[controller] = directory;
+    layout.v1[is_io ? "io" : controller] = directory;
+    layout.io = layout.io || is_io;
   }
   layout.mode = CgroupMode::hybrid;
   return layout;

@@ -15,7 +15,8 @@ enum class CgroupMode { none, v2, hybrid };
 struct CgroupLayout {
   CgroupMode mode = CgroupMode::none;
   std::string v2_parent;                  // directory in the v2 tree under which our root node is made
-  std::map<std::string, std::string> v1;  // controller ("memory", "cpu", "pids") -> directory, hybrid only
+  std::map<std::string, std::string> v1;  // controller ("memory", "cpu", "pids", "io") -> directory, hybrid only
+  bool io = false;                        // whether input and output can be limited; v1 calls it blkio
   std::string reason;                     // why mode is none
   bool operator==(const CgroupLayout&) const = default;
 };

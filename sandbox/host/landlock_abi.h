@@ -9,7 +9,8 @@ inline constexpr std::uint64_t kExecute = 1ULL << 0, kWriteFile = 1ULL << 1, kRe
                                kReadDir = 1ULL << 3, kRemoveDir = 1ULL << 4, kRemoveFile = 1ULL << 5,
                                kMakeChar = 1ULL << 6, kMakeDir = 1ULL << 7, kMakeReg = 1ULL << 8, kMakeSock = 1ULL << 9,
                                kMakeFifo = 1ULL << 10, kMakeBlock = 1ULL << 11, kMakeSym = 1ULL << 12,
-                               kRefer = 1ULL << 13, kTruncate = 1ULL << 14, kIoctlDev = 1ULL << 15;
+                               kRefer = 1ULL << 13, kTruncate = 1ULL << 14, kIoctlDev = 1ULL << 15,
+                               kResolveUnix = 1ULL << 16;  // connect to a socket in a file
 inline constexpr std::uint64_t kBindTcp = 1ULL << 0, kConnectTcp = 1ULL << 1;
 inline constexpr std::uint64_t kScopeAbstractUnix = 1ULL << 0, kScopeSignal = 1ULL << 1;
 
@@ -21,6 +22,7 @@ constexpr std::uint64_t file_rights(int abi) {
   if (abi >= 2) rights |= kRefer;
   if (abi >= 3) rights |= kTruncate;
   if (abi >= 5) rights |= kIoctlDev;
+  if (abi >= 9) rights |= kResolveUnix;
   return rights;
 }
 constexpr bool knows_tcp(int abi) { return abi >= 4; }

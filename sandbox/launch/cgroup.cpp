@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "sandbox/base/text.h"
+#include "sandbox/launch/disks.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -39,6 +40,13 @@ std::uint64_t read_number(const std::string& path, std::string_view key = {}) {
   return text ? number_in(*text, key) : 0;
 }
 
+// Microseconds of the line "some avg10=… avg60=… avg300=… total=123".
+std::uint64_t stalled_us(const std::string& path) {
+  const std::string text = read_file(path, 1 << 12).value_or("");
+  const auto total = text.find("total=");
+  return total == std::string::npos ? 0 : number_in(std::string_view(text).substr(total + 6), {});
+}
+
 // Where nodes are made: on hybrid hosts each v1 hierarchy once (cpu and cpuacct are often one), and the v2 tree.
 std::vector<std::string> parents(const CgroupLayout& layout) {
   std::set<std::string> distinct{layout.v2_parent};
@@ -46,7 +54,7 @@ std::vector<std::string> parents(const CgroupLayout& layout) {
   return {distinct.begin(), distinct.end()};
 }
 
-Result<> enable_controllers(const std::string& directory) {
+Result<> enable_controllers(const std::string& directory, bool io) {
   const auto enabled = read_file(directory + "/cgroup.subtree_control").value_or("");
   const auto is_enabled = [&](std::string_view controller) {
     std::istringstream words(enabled);
@@ -55,8 +63,10 @@ Result<> enable_controllers(const std::string& directory) {
     return false;
   };
   std::string wanted;
-  for (const char* controller : {"cpu", "memory", "pids"})
+  for (const char* controller : {"cpu", "memory", "pids", "io"}) {
+    if (controller == std::string_view("io") && !io) continue;
     if (!is_enabled(controller)) wanted += std::string(wanted.empty() ? "+" : " +") + controller;
+  }
   if (wanted.empty()) return {};
   auto written = write_kernel_file(directory + "/cgroup.subtree_control", wanted);
   if (!written && written.error().code == EBUSY)
@@ -93,13 +103,18 @@ std::string cgroup_root_name(const std::string& state_dir) {
 
 namespace {
 
-Result<> make_node(const std::string& parent, const std::string& path, bool with_controllers) {
-  // Mostly the nodes above are there already.
-  if (::mkdir((parent + "/" + path).c_str(), 0755) == 0 || errno == EEXIST) return {};
+enum class Controllers { none, usual, usual_and_io };
+
+Result<> make_node(const std::string& parent, const std::string& path, Controllers controllers) {
+  // Mostly the nodes above are there already, with the usual controllers.
+  if (controllers != Controllers::usual_and_io &&
+      (::mkdir((parent + "/" + path).c_str(), 0755) == 0 || errno == EEXIST))
+    return {};
   std::string directory = parent;
   const auto parts = split(path, '/');
   for (const std::string& part : parts) {
-    if (with_controllers) BULKHEAD_TRY(enable_controllers(directory));
+    if (controllers != Controllers::none)
+      BULKHEAD_TRY(enable_controllers(directory, controllers == Controllers::usual_and_io));
     directory += "/" + part;
     if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) return errno_error("create cgroup", directory);
   }
@@ -111,10 +126,20 @@ Result<> make_node(const std::string& parent, const std::string& path, bool with
 Result<Cgroup> Cgroup::create(const CgroupLayout& layout, const std::string& root, const std::string& node,
                               const std::set<std::string>& controllers) {
   const std::string path = node.empty() ? root : root + "/" + node;
-  BULKHEAD_TRY(make_node(layout.v2_parent, path, layout.mode == CgroupMode::v2));
+  const bool v2 = layout.mode == CgroupMode::v2;
+  BULKHEAD_TRY(make_node(layout.v2_parent, path,
+                         !v2                          ? Controllers::none
+                         : controllers.contains("io") ? Controllers::usual_and_io
+                                                      : Controllers::usual));
   for (const std::string& controller : controllers)
     if (const auto v1 = layout.v1.find(controller); v1 != layout.v1.end())
-      BULKHEAD_TRY(make_node(v1->second, path, false));
+      BULKHEAD_TRY(make_node(v1->second, path, Controllers::none));
+  // On the leaf, with a memory limit or without: when the kernel runs short, the whole agent ends or none of it.
+  if (v2)
+    if (auto whole = write_kernel_file(layout.v2_parent + "/" + path + "/memory.oom.group", "1"); !whole) {
+      (void)::rmdir((layout.v2_parent + "/" + path).c_str());
+      return std::unexpected(whole.error());
+    }
   return open(layout, root, node);
 }
 
@@ -149,8 +174,7 @@ Result<> Cgroup::limit(const std::string& what, std::uint64_t number) {
       if (exists(sockets)) BULKHEAD_TRY(write_kernel_file(sockets, text));
       return write_kernel_file(directory("memory") + "/memory.limit_in_bytes", text);
     }
-    BULKHEAD_TRY(write_kernel_file(directory("") + "/memory.max", text));
-    return write_kernel_file(directory("") + "/memory.oom.group", "1");  // on the leaf: the whole agent or nothing
+    return write_kernel_file(directory("") + "/memory.max", text);
   }
   if (what == "swap") {
     if (!v1) {
@@ -175,8 +199,38 @@ Result<> Cgroup::limit(const std::string& what, std::uint64_t number) {
   if (what == "cpu_weight")
     return v1 ? write_kernel_file(directory("cpu") + "/cpu.shares", std::to_string(number * 1024 / 100))
               : write_kernel_file(directory("") + "/cpu.weight", text);
+  if (what == "io_read" || what == "io_write") return limit_io(what == "io_read", number);
   if (what == "pids") return write_kernel_file(directory(v1 ? "pids" : "") + "/pids.max", text);
   return fail("limit cgroup", what, "not a known limit");
+}
+
+// Each disk's limit is a write of its own: "254:0 rbps=1048576" (cgroup-v2.rst), "254:0 1048576"
+// (blkio-controller.rst).
+Result<> Cgroup::limit_io(bool read, std::uint64_t number) {
+  const bool v1 = layout_.mode == CgroupMode::hybrid;
+  const std::string path = directory("io") + (!v1    ? "/io.max"
+                                              : read ? "/blkio.throttle.read_bps_device"
+                                                     : "/blkio.throttle.write_bps_device");
+  std::size_t limited = 0;
+  for (const std::string& disk : list_disks()) {
+    const auto written = write_kernel_file(path, disk +
+                                                     (v1     ? " "
+                                                      : read ? " rbps="
+                                                             : " wbps=") +
+                                                     std::to_string(number));
+    if (written) {
+      ++limited;
+    } else if (written.error().code == ENOENT) {
+      Error error = written.error();
+      error.hint = "this kernel cannot limit input and output (CONFIG_BLK_DEV_THROTTLING); write 'unlimited'";
+      return std::unexpected(std::move(error));
+    } else if (written.error().code != ENODEV && written.error().code != ENXIO) {  // those: it has just gone
+      return written;
+    }
+  }
+  if (limited == 0)
+    return fail("limit input and output", path, "this host has no disk that could be limited", "write 'unlimited'");
+  return {};
 }
 
 CgroupUsage Cgroup::usage() const {
@@ -185,7 +239,10 @@ CgroupUsage Cgroup::usage() const {
           .memory_peak = read_number(v1 ? directory("memory") + "/memory.max_usage_in_bytes"  //
                                         : directory("") + "/memory.peak"),
           .oom_kills = oom_kills(),
-          .pids_refusals = read_number(directory(v1 ? "pids" : "") + "/pids.events", "max")};
+          .pids_refusals = read_number(directory(v1 ? "pids" : "") + "/pids.events", "max"),
+          .cpu_stalled_us = stalled_us(directory("") + "/cpu.pressure"),
+          .memory_stalled_us = stalled_us(directory("") + "/memory.pressure"),
+          .io_stalled_us = stalled_us(directory("") + "/io.pressure")};
 }
 
 Result<> Cgroup::kill() const { return write_kernel_file(directory("") + "/cgroup.kill", "1"); }

@@ -19,6 +19,9 @@ struct CgroupUsage {
   std::uint64_t memory_peak = 0;  // 0 where the kernel does not tell (memory.peak is from 5.19)
   std::uint64_t oom_kills = 0;
   std::uint64_t pids_refusals = 0;  // forks refused by pids.max
+  // Pressure stall information (accounting/psi.rst, "some"): time in which at least one process waited for it. Told by
+  // the v2 tree, which has it on hybrid hosts too; 0 where the kernel does not tell.
+  std::uint64_t cpu_stalled_us = 0, memory_stalled_us = 0, io_stalled_us = 0;
 };
 
 // Names the root node of a state directory: two state directories never share one. Private launchers use their pid.
@@ -35,7 +38,8 @@ class Cgroup {
   static Result<Cgroup> open(const CgroupLayout& layout, const std::string& root, const std::string& node);
 
   Result<> limit(const std::string& what,
-                 std::uint64_t number);  // memory, memory_high, swap: bytes; cpu: milli; cpu_weight; pids
+                 std::uint64_t number);  // memory, memory_high, swap: bytes; cpu: milli; cpu_weight; pids;
+                                         // io_read, io_write: bytes a second on each disk
   // The entrances, open from create() and open() until close_entrances(): they are for a process being born.
   int v2_fd() const { return v2_.get(); }                        // for CLONE_INTO_CGROUP
   const std::vector<Fd>& v1_tasks() const { return v1_tasks_; }  // a thread joins by writing "0"
@@ -54,6 +58,7 @@ class Cgroup {
 
  private:
   std::string directory(const std::string& controller) const;
+  Result<> limit_io(bool read, std::uint64_t number);
   CgroupLayout layout_;
   std::string root_, node_;
   std::uint64_t memory_limit_ = 0;  // v1 counts swap on top of it

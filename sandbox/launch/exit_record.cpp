@@ -73,6 +73,16 @@ void from_json(const nlohmann::json& json, Denial& d) {
   json.at("arguments").get_to(d.arguments);
 }
 
+void to_json(nlohmann::json& json, const Pressure& p) {
+  json = {{"cpu_ms", p.cpu_ms}, {"memory_ms", p.memory_ms}, {"io_ms", p.io_ms}};
+}
+
+void from_json(const nlohmann::json& json, Pressure& p) {
+  json.at("cpu_ms").get_to(p.cpu_ms);
+  json.at("memory_ms").get_to(p.memory_ms);
+  json.at("io_ms").get_to(p.io_ms);
+}
+
 void to_json(nlohmann::json& json, const ExitRecord& r) {
   json = {{"id", r.id},
           {"reason", name(r.reason)},
@@ -87,6 +97,7 @@ void to_json(nlohmann::json& json, const ExitRecord& r) {
           {"peak_memory", r.peak_memory},
           {"oom_kills", r.oom_kills},
           {"pids_refusals", r.pids_refusals},
+          {"pressure", r.pressure},
           {"stdout_dropped", r.stdout_dropped},
           {"stderr_dropped", r.stderr_dropped},
           {"ended_unix_ms", r.ended_unix_ms},
@@ -107,6 +118,7 @@ void from_json(const nlohmann::json& json, ExitRecord& r) {
   json.at("peak_memory").get_to(r.peak_memory);
   json.at("oom_kills").get_to(r.oom_kills);
   json.at("pids_refusals").get_to(r.pids_refusals);
+  if (const auto pressure = json.find("pressure"); pressure != json.end()) pressure->get_to(r.pressure);
   json.at("stdout_dropped").get_to(r.stdout_dropped);
   json.at("stderr_dropped").get_to(r.stderr_dropped);
   json.at("ended_unix_ms").get_to(r.ended_unix_ms);

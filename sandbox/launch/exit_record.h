@@ -39,6 +39,17 @@ struct Denial {
 void to_json(nlohmann::json& json, const Denial& denial);
 void from_json(const nlohmann::json& json, Denial& denial);
 
+// Time in which at least one process of the sandbox waited for CPU, memory or disk (the kernel's PSI, "some"); 0 where
+// the kernel does not tell.
+struct Pressure {
+  std::int64_t cpu_ms = 0;
+  std::int64_t memory_ms = 0;
+  std::int64_t io_ms = 0;
+  bool operator==(const Pressure&) const = default;
+};
+void to_json(nlohmann::json& json, const Pressure& pressure);
+void from_json(const nlohmann::json& json, Pressure& pressure);
+
 struct ExitRecord {
   std::string id;  // of the sandbox
   EndReason reason = EndReason::lost;
@@ -53,6 +64,7 @@ struct ExitRecord {
   std::uint64_t peak_memory = 0;  // bytes; 0 where the host does not tell
   std::uint64_t oom_kills = 0;    // processes the memory limit killed, also when the command went on
   std::uint64_t pids_refusals = 0;
+  Pressure pressure;
   std::uint64_t stdout_dropped = 0;  // captured output beyond the bound
   std::uint64_t stderr_dropped = 0;
   std::int64_t ended_unix_ms = 0;

@@ -37,7 +37,8 @@ int allow_path(int ruleset, const ChildOperation& op) {
   struct stat st;
   if (fstat(path.get(), &st) != 0) return -1;
   PathRule rule{.access = op.number, .parent = path.get()};
-  if (!S_ISDIR(st.st_mode)) rule.access &= kExecute | kWriteFile | kReadFile | kTruncate | kIoctlDev;
+  if (rule.access == kResolveUnix && !S_ISSOCK(st.st_mode)) return 0;  // only of what is a socket itself
+  if (!S_ISDIR(st.st_mode)) rule.access &= kExecute | kWriteFile | kReadFile | kTruncate | kIoctlDev | kResolveUnix;
   return static_cast<int>(syscall(SYS_landlock_add_rule, ruleset, kPathRule, &rule, 0));
 }
 

@@ -263,6 +263,9 @@ ExitRecord Sandbox::conclude() {
   r.peak_memory = usage.memory_peak;
   r.oom_kills = usage.oom_kills;
   r.pids_refusals = usage.pids_refusals;
+  r.pressure = {.cpu_ms = static_cast<std::int64_t>(usage.cpu_stalled_us / 1000),
+                .memory_ms = static_cast<std::int64_t>(usage.memory_stalled_us / 1000),
+                .io_ms = static_cast<std::int64_t>(usage.io_stalled_us / 1000)};
   const bool failed = r.reason == EndReason::signalled || (r.reason == EndReason::exited && r.exit_code != 0);
   // A kill that came too late does not rewrite how the command ended.
   const bool ended_itself = !by_signal && record && record->outcome == InitOutcome::exited;

@@ -62,6 +62,8 @@ void add_cgroup(Builder& b) {
   if (limits.cpu_weight != 100) limit(Step::limit_cgroup, "cpu_weight", limits.cpu_weight, "cpu_weight");
   if (limits.cpu_milli != 0) limit(Step::limit_cgroup, "cpu", limits.cpu_milli, "cpu");
   if (limits.pids != 0) limit(Step::limit_cgroup, "pids", limits.pids, "pids");
+  if (limits.io_read != 0) limit(Step::limit_cgroup, "io_read", limits.io_read, "io_read");
+  if (limits.io_write != 0) limit(Step::limit_cgroup, "io_write", limits.io_write, "io_write");
   if (limits.wall.count() != 0)
     limit(Step::limit_wall, "wall", static_cast<std::uint64_t>(limits.wall.count()), "wall");
   if (limits.cpu_time.count() != 0)
@@ -312,6 +314,13 @@ Result<> check(const SandboxSpec& spec, const CommandSpec& command, const Placem
   if (ports && !landlock::knows_tcp(host.landlock_abi))
     return fail("plan", "/tcp", "ports need Landlock with ABI 4; this kernel has " + std::to_string(host.landlock_abi),
                 "write 'any', or use Linux 6.7 or newer");
+  for (const auto& [key, number] : {std::pair{"io_read", spec.limits().io_read}, {"io_write", spec.limits().io_write}})
+    if (number != 0 && !host.cgroups.io)
+      return fail("plan", std::string("/limits/") + key,
+                  host.cgroups.mode == CgroupMode::v2
+                      ? "needs the io controller, which " + host.cgroups.v2_parent + "/cgroup.controllers does not name"
+                      : "needs the blkio controller, which is mounted as no v1 hierarchy",
+                  "write 'unlimited', or mount or delegate that controller");
   for (const auto& device : spec.devices())
     if (std::find(host.device_nodes.begin(), host.device_nodes.end(), device) == host.device_nodes.end())
       return fail("plan", "/devices", "this host has no /dev/" + device, "remove it from the policy's devices");

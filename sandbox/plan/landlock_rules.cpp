@@ -9,9 +9,10 @@ using namespace landlock;
 
 constexpr std::uint64_t kLook = kReadFile | kReadDir | kExecute;
 
-// Whatever a file system of files needs; no device nodes, no device's own commands.
-constexpr std::uint64_t kChange =
-    kWriteFile | kTruncate | kRemoveDir | kRemoveFile | kMakeDir | kMakeReg | kMakeSock | kMakeFifo | kMakeSym | kRefer;
+// Whatever a file system of files needs; no device nodes, no device's own commands. Whoever may make sockets somewhere
+// may connect to those there, whoever made them.
+constexpr std::uint64_t kChange = kWriteFile | kTruncate | kRemoveDir | kRemoveFile | kMakeDir | kMakeReg | kMakeSock |
+                                  kMakeFifo | kMakeSym | kRefer | kResolveUnix;
 
 Operation path_rule(const std::string& target, std::uint64_t rights, Origin origin) {
   Operation op{.step = Step::landlock_path, .origin = std::move(origin)};
@@ -52,6 +53,9 @@ std::vector<Operation> landlock_rules(const SandboxSpec& spec, const HostFacts& 
     const bool own_tmpfs = op.step == Step::tmpfs && (op.flags & kSandboxOwned);
     const bool writable_bind = op.step == Step::bind && !(op.flags & (kReadOnly | kDevice));
     if (own_tmpfs || writable_bind) rules.push_back(path_rule(op.target, files & (kLook | kChange), op.origin));
+    // Sockets of the host by their own name only: the launcher passes this over where the source is no socket.
+    const bool named = op.step == Step::bind && op.origin.starts_with("/mounts/") && !writable_bind;
+    if (named && (files & kResolveUnix)) rules.push_back(path_rule(op.target, kResolveUnix, op.origin));
   }
   if (knows_tcp(host.landlock_abi)) {
     add_ports(rules, spec.tcp_bind(), kBindTcp);

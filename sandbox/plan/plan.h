@@ -18,7 +18,7 @@ namespace bulkhead {
 enum class Step : std::uint8_t {
   // by the launcher, before the clone
   create_cgroup,   // target: node below the launcher's root node
-  limit_cgroup,    // target: memory, memory_high, swap, cpu, cpu_weight, pids; number
+  limit_cgroup,    // target: memory, memory_high, swap, cpu, cpu_weight, pids, io_read, io_write; number
   limit_wall,      // number: milliseconds
   limit_cpu_time,  // number: milliseconds
   user_namespace,  // number: first host uid of the range; flags bit 0: uid 0 inside

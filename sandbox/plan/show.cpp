@@ -89,6 +89,7 @@ std::string sentence(const Operation& op) {
       out += " " + (op.target == "pids" || op.target == "cpu_weight" ? std::to_string(op.number)
                     : op.target == "cpu"                             ? format_cpu(static_cast<std::uint32_t>(op.number))
                                                                      : format_bytes(op.number));
+      if (op.target.starts_with("io_")) out += " a second on each disk";
       break;
     case Step::limit_wall:
     case Step::limit_cpu_time:

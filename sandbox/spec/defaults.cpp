@@ -84,6 +84,8 @@ const json& built_in() {
                                   {"cpu", "unlimited"},
                                   {"cpu_weight", 100},
                                   {"pids", 512},
+                                  {"io_read", "unlimited"},
+                                  {"io_write", "unlimited"},
                                   {"wall", "unlimited"},
                                   {"cpu_time", "unlimited"},
                                   {"open_files", 4096},

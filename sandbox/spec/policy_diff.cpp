@@ -34,6 +34,8 @@ void more_limits(const Limits& a, const Limits& b, Changes& more) {
   more_of(more, "cpu", "use more CPUs", a.cpu_milli, b.cpu_milli, cpu);
   more_of(more, "cpu_weight", "have a larger share of the CPU", a.cpu_weight, b.cpu_weight, count, false);
   more_of(more, "pids", "have more processes", a.pids, b.pids, count);
+  more_of(more, "io_read", "read more from each disk in a second", a.io_read, b.io_read, format_bytes);
+  more_of(more, "io_write", "write more to each disk in a second", a.io_write, b.io_write, format_bytes);
   more_of(more, "wall", "run longer", ms(a.wall), ms(b.wall), time);
   more_of(more, "cpu_time", "use more CPU time", ms(a.cpu_time), ms(b.cpu_time), time);
   more_of(more, "open_files", "open more files", a.open_files, b.open_files, count);

@@ -14,6 +14,7 @@ constexpr std::uint64_t kLeastPids = 2;             // init and the command
 constexpr std::uint32_t kLeastCpu = 10;             // the kernel's least quota is 1 ms of a period of 100 ms
 constexpr std::uint64_t kLeastFiles = 16;
 constexpr std::uint64_t kMostFiles = 1'048'576;    // fs.nr_open as kernels ship it
+constexpr std::uint64_t kLeastIo = 64ULL << 10;    // a second; with less the first read of a program takes minutes
 constexpr std::uint64_t kMostOutput = 1ULL << 36;  // 64 GiB
 
 bool is_unlimited(const JsonNode& node) { return node.value() == "unlimited"; }
@@ -64,9 +65,9 @@ Result<std::uint64_t> read_bytes(const JsonNode& node, std::uint64_t least, std:
 }
 
 Result<> PolicyReader::read_limits() {
-  static const std::vector<std::string> keys{"memory", "swap",        "cpu",        "pids",
-                                             "wall",   "cpu_time",    "open_files", "file_size",
-                                             "output", "memory_high", "cpu_weight"};
+  static const std::vector<std::string> keys{"memory",     "swap",       "cpu",       "pids",   "wall",
+                                             "cpu_time",   "open_files", "file_size", "output", "memory_high",
+                                             "cpu_weight", "io_read",    "io_write"};
   const JsonNode limits = part("limits");
   BULKHEAD_TRY(limits.object_of(keys));
   Limits& out = spec_.limits_;
@@ -95,6 +96,12 @@ Result<> PolicyReader::read_limits() {
   out.cpu_weight = static_cast<std::uint32_t>(weight);
   if (!is_unlimited(at("cpu"))) {
     BULKHEAD_ASSIGN(out.cpu_milli, read_cpu(at("cpu")));
+  }
+  if (!is_unlimited(at("io_read"))) {
+    BULKHEAD_ASSIGN(out.io_read, read_bytes(at("io_read"), kLeastIo, kMostBytes));
+  }
+  if (!is_unlimited(at("io_write"))) {
+    BULKHEAD_ASSIGN(out.io_write, read_bytes(at("io_write"), kLeastIo, kMostBytes));
   }
   if (!is_unlimited(at("wall"))) {
     BULKHEAD_ASSIGN(out.wall, read_duration(at("wall")));

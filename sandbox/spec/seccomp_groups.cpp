@@ -40,15 +40,15 @@ const std::vector<Group>& groups() {
   return all;
 }
 
-std::vector<std::string> group_names() {
+bool known_call(const std::string& name) { return seccomp_syscall_resolve_name(name.c_str()) != __NR_SCMP_ERROR; }
+
+}  // namespace
+
+std::vector<std::string> seccomp_group_names() {
   std::vector<std::string> names;
   for (const Group& group : groups()) names.emplace_back(group.name);
   return names;
 }
-
-bool known_call(const std::string& name) { return seccomp_syscall_resolve_name(name.c_str()) != __NR_SCMP_ERROR; }
-
-}  // namespace
 
 std::string group_of(std::string_view call) {
   for (const Group& group : groups())
@@ -63,7 +63,7 @@ Result<SeccompProfile> with_allowed(SeccompProfile profile, const std::vector<st
       const auto group = std::ranges::find(groups(), name, &Group::name);
       if (group == groups().end())
         return fail("allow", "'" + printable(name, 80) + "'", "no such group of system calls",
-                    suggest(name, group_names(), "a group"));
+                    suggest(name, seccomp_group_names(), "a group"));
       allow.names.insert(allow.names.end(), group->calls.begin(), group->calls.end());
     } else if (known_call(name)) {
       allow.names.push_back(name);

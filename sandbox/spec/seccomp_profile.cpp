@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <utility>
@@ -55,12 +56,32 @@ Result<std::string> read_action(const JsonNode& node) {
   return action;
 }
 
-// `errnoRet` beside an action, -1 where it is not given.
-Result<int> read_errno(const std::optional<JsonNode>& node, std::string_view action) {
-  if (!node) return -1;
-  if (!carries_errno(action)) return node->refuse("'" + std::string(action) + "' returns no errno");
-  BULKHEAD_ASSIGN(const auto number, node->integer(0, kMostErrno));
-  return static_cast<int>(number);
+// Podman says errors by name (errno(3)) beside OCI's numbers.
+Result<int> read_errno_name(const JsonNode& node) {
+  BULKHEAD_ASSIGN(const std::string name, node.string());
+  for (int number = 1; number <= static_cast<int>(kMostErrno); ++number)
+    if (const char* const known = ::strerrorname_np(number); known != nullptr && name == known) return number;
+  return node.expected("the name of an error such as 'EPERM'");
+}
+
+// `errnoRet` (OCI) and `errno` (Podman) beside an action, -1 where neither is given.
+Result<int> read_errno(const std::optional<JsonNode>& number, const std::optional<JsonNode>& name,
+                       std::string_view action) {
+  for (const auto& node : {number, name})
+    if (node && !carries_errno(action)) return node->refuse("'" + std::string(action) + "' returns no errno");
+  int by_number = -1;
+  int by_name = -1;
+  if (number) {
+    BULKHEAD_ASSIGN(const auto given, number->integer(0, kMostErrno));
+    by_number = static_cast<int>(given);
+  }
+  if (name) {
+    BULKHEAD_ASSIGN(by_name, read_errno_name(*name));
+  }
+  if (number && name && by_number != by_name)
+    return name->refuse("is " + std::to_string(by_name) + ", and the number beside it is " + std::to_string(by_number),
+                        "drop one of them");
+  return name ? by_name : by_number;
 }
 
 Result<std::pair<unsigned, unsigned>> read_kernel_version(const JsonNode& node) {
@@ -156,7 +177,7 @@ Result<std::vector<std::string>> read_names(const JsonNode& rule) {
 }
 
 Result<> read_rule(const JsonNode& node, const std::set<std::string>& capabilities, SeccompProfile& profile) {
-  static const std::vector<std::string> keys{"names", "name",    "action",   "errnoRet",
+  static const std::vector<std::string> keys{"names", "name",    "action",   "errnoRet", "errno",
                                              "args",  "comment", "includes", "excludes"};
   BULKHEAD_TRY(node.object_of(keys));
   if (!node.find("action")) return node.refuse("needs the key 'action'");
@@ -164,7 +185,7 @@ Result<> read_rule(const JsonNode& node, const std::set<std::string>& capabiliti
   SeccompRule rule;
   BULKHEAD_ASSIGN(rule.names, read_names(node));
   BULKHEAD_ASSIGN(rule.action, read_action(*node.find("action")));
-  BULKHEAD_ASSIGN(rule.errno_return, read_errno(node.find("errnoRet"), rule.action));
+  BULKHEAD_ASSIGN(rule.errno_return, read_errno(node.find("errnoRet"), node.find("errno"), rule.action));
   std::vector<SeccompCondition> conditions;
   if (const auto args = node.find("args"); args && !args->value().is_null()) {
     BULKHEAD_ASSIGN(const auto nodes, args->elements());
@@ -222,8 +243,9 @@ Result<> check_flags(const JsonNode& list) {
 
 Result<SeccompProfile> parse_seccomp_profile(std::string name, const nlohmann::json& profile,
                                              const std::set<std::string>& capabilities) {
-  static const std::vector<std::string> keys{"$schema",       "comment", "defaultAction", "defaultErrnoRet",
-                                             "architectures", "archMap", "flags",         "syscalls"};
+  static const std::vector<std::string> keys{"$schema",         "comment",      "defaultAction",
+                                             "defaultErrnoRet", "defaultErrno", "architectures",
+                                             "archMap",         "flags",        "syscalls"};
   const JsonNode document("seccomp profile", profile);
   BULKHEAD_TRY(document.object_of(keys));
   for (const char* text : {"$schema", "comment"})
@@ -232,7 +254,8 @@ Result<SeccompProfile> parse_seccomp_profile(std::string name, const nlohmann::j
   if (!action) return document.refuse("needs the key 'defaultAction'");
   SeccompProfile parsed{.name = std::move(name), .default_action = {}, .default_errno = -1, .rules = {}};
   BULKHEAD_ASSIGN(parsed.default_action, read_action(*action));
-  BULKHEAD_ASSIGN(parsed.default_errno, read_errno(document.find("defaultErrnoRet"), parsed.default_action));
+  BULKHEAD_ASSIGN(parsed.default_errno,
+                  read_errno(document.find("defaultErrnoRet"), document.find("defaultErrno"), parsed.default_action));
   BULKHEAD_TRY(check_architectures(document));
   if (const auto flags = document.find("flags")) BULKHEAD_TRY(check_flags(*flags));
   const auto syscalls = document.find("syscalls");

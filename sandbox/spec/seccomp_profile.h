@@ -1,5 +1,6 @@
 // Seccomp profiles in the OCI runtime specification's format (config-linux.md, "Seccomp"), also as Docker ships them
-// (archMap, includes, excludes, minKernel). Parsing is pure; compiling goes through libseccomp and yields plain BPF.
+// (archMap, includes, excludes, minKernel) and as Podman does (errno, defaultErrno by name). Parsing is pure; compiling
+// goes through libseccomp and yields plain BPF.
 #pragma once
 
 #include <linux/filter.h>
@@ -61,6 +62,7 @@ Result<SeccompProfile> with_allowed(SeccompProfile profile, const std::vector<st
 
 // The group that holds a call ("@debug"), or nothing.
 std::string group_of(std::string_view call);
+std::vector<std::string> seccomp_group_names();
 
 // The same profile with refusals made visible: what it answers with EPERM it tells to a listener (bulkhead-init), which
 // answers EPERM. Left out are calls that the listener itself, and the child before it, cannot do without.

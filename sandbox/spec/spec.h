@@ -55,6 +55,8 @@ struct Limits {
   std::uint32_t cpu_milli = 0;     // 1000 = one CPU; 0: no quota
   std::uint32_t cpu_weight = 100;  // share of the CPU among those that want it (cgroup cpu.weight, 1 to 10000)
   std::uint32_t pids = 0;
+  // Bytes a second from and to each disk (cgroup io.max); 0: unlimited.
+  std::uint64_t io_read = 0, io_write = 0;
   std::chrono::milliseconds wall{0};      // 0: none
   std::chrono::milliseconds cpu_time{0};  // 0: none
   std::uint64_t open_files = 0;           // RLIMIT_NOFILE

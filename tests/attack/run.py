@@ -27,7 +27,7 @@ Attempt = collections.namedtuple("Attempt", "case what words policy who place st
 def cases_of(document):
     """Each case with its threat; `for_each` stands for several."""
     for threat in document["threats"]:
-        for entry in threat["attacks"]:
+        for entry in threat.get("attacks", []):
             for name in entry.get("for_each", [entry.get("name")]):
                 case = {key: value for key, value in entry.items() if key not in ("for_each", "arguments", "suffix")}
                 case["name"] = name + entry.get("suffix", "")
@@ -44,9 +44,20 @@ def landlock_abi(stage):
     return ctypes.CDLL(None).syscall(444, None, 0, 1)
 
 
+def kernels_own_wall(other):
+    """Which setting of this kernel forbids what is to be seen to succeed, or nothing."""
+    for name, needed in other.get("settings", {}).items():
+        path = "/proc/sys/" + name.replace(".", "/")
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                if file.read().strip() != needed:
+                    return f"{name} is not {needed}, which is a wall of the kernel's own"
+    return ""
+
+
 def attempts_of(case, abi):
     base, words, stage = case.get("policy", {}), case.get("run"), case.get("stage")
-    if "open" in case:
+    if "open" in case and abi < case.get("closed_by_landlock", 1000):
         yield Attempt(case, "open", words, base, "root", "inside", stage, SUCCEEDED, "")
         return
     yield Attempt(case, "defended", words, base, "user" if case.get("off", {}).get("as") == "user" and "scenario" in case else "root",
@@ -55,7 +66,7 @@ def attempts_of(case, abi):
         if abi >= still.get("landlock", 0):
             yield Attempt(case, "still", words, merge(base, still["policy"]), still.get("as", "root"), "inside", stage, BLOCKED, still["blocked"])
     for what in ("off", "contrast", "outside"):
-        if what in case:
+        if what in case and not kernels_own_wall(case[what]):
             other = case[what]
             run = [case["attack"] if word == "{attack}" else word for word in other.get("run", words or [])]
             yield Attempt(case, what, run, merge(base, other.get("policy", {})), other.get("as", "root"),
@@ -141,14 +152,25 @@ def main():
                 file.write(f"{verdict}\t{options.prefix}/{name}\t{reason}\n")
     if options.table and not failed and not options.names:
         with open(options.table, "w", encoding="utf-8") as file:
-            file.write(table.render(list(cases_of(document)), outcome))
+            file.write(table.render(document, list(cases_of(document)), outcome))
     tally = [sum(verdict == wanted for verdict, _ in outcome.values()) for wanted in ("passed", "failed", "skipped")]
     print("attacks: %d as expected, %d surprises, %d skipped, in %d s" % (*tally, time.monotonic() - begun))
     return 1 if failed or not outcome else 0
 
 
+def check_elsewhere(document):
+    """Tests that are said to try a threat elsewhere must be there."""
+    for threat in document["threats"]:
+        for path, tests in threat.get("elsewhere", {}).items():
+            with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+                text = file.read()
+            for test in tests:
+                assert test in text, f"{path} has no {test}, which is said to try: {threat['line']}"
+
+
 def judge(stage, document, options):
     """name -> (passed|failed|skipped, reason)."""
+    check_elsewhere(document)
     cases = [case for _, case in cases_of(document) if not options.names or case["name"] in options.names]
     seen = [case["name"] for case in cases]
     assert len(seen) == len(set(seen)), "two attacks of one name"
@@ -159,6 +181,8 @@ def judge(stage, document, options):
         if verdict != SUCCEEDED:
             outcome[attempt.case["name"]] = ("skipped", f"not on this machine: {text}")
     for case in cases:
+        if abi < case.get("landlock", 0):
+            outcome[case["name"]] = ("skipped", f"not on this machine: Landlock's ABI is {abi}, and this needs {case['landlock']}")
         if outcome[case["name"]][0] == "passed":
             attempts += attempts_of(case, abi)
     for attempt, verdict, text in perform(stage, attempts):
@@ -167,6 +191,10 @@ def judge(stage, document, options):
             print(f"{'SURPRISE ' if problem else ''}{attempt.case['name']} ({attempt.what}): {verdict}: {text}", flush=True)
         if problem:
             outcome[attempt.case["name"]] = ("failed", problem.replace("\t", " ").replace("\n", " "))
+    for case in cases:
+        wall = next((wall for what in ("off", "contrast", "outside") if (wall := kernels_own_wall(case.get(what, {})))), "")
+        if wall and outcome[case["name"]][0] == "passed":
+            outcome[case["name"]] = ("skipped", f"blocked with the defence; without it not on this machine: {wall}")
     return outcome
 
 

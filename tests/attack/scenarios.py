@@ -42,14 +42,18 @@ def begun(stage, attempt, words, **options):
             raise RuntimeError(f"the attack did not begin: {line}{process.stdout.read()}")
         yield process
     finally:
-        # The first signal goes to the command, a further one ends the sandbox; two at once may be taken for one.
-        for _ in range(10 * TIMEOUT):
-            if ends_within(process, 0.1):
-                break
-            process.send_signal(signal.SIGTERM)
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        end_by_signals(process)
+
+
+def end_by_signals(process):
+    """The first signal goes to the command, a further one ends the sandbox; two at once may be taken for one."""
+    for _ in range(10 * TIMEOUT):
+        if ends_within(process, 0.1):
+            break
+        process.send_signal(signal.SIGTERM)
+    if process.poll() is None:
+        process.kill()
+        process.wait()
 
 
 def ends_within(process, seconds):
@@ -84,6 +88,11 @@ def directory_as_stream(stage, attempt):
 
 
 def starve_init(stage, attempt):
+    if attempt.what == "contrast":  # somebody who only writes it down
+        script = ("mkfifo /tmp/end; (read x </tmp/end; trap '' XFSZ; echo 42 >/tmp/status) & /attack starve_init $!; "
+                  "echo >/tmp/end; wait $!; test -s /tmp/status || echo nobody knows how it ended")
+        output = stage.inside(attempt.policy, ["/bin/sh", "-c", script])[1]
+        return (SUCCEEDED, "its status is lost") if "nobody knows" in output else (BLOCKED, output)
     status, output = stage.inside(attempt.policy, ["/bin/sh", "-c", "/attack starve_init; exit 42"])
     if SUCCEEDED not in output:
         return NOT_TRIED, output
@@ -140,6 +149,14 @@ def forged_null(stage, attempt):
 
 
 def fork_bomb(stage, attempt):
+    if attempt.what == "off":  # within a limit of processes all the same
+        process = stage.popen(stage.command(attempt.policy, ["/attack", "fork_bomb"]))
+        try:
+            ended = ends_within(process, 3)
+        finally:
+            end_by_signals(process)
+        return (NOT_TRIED, "something is left") if marked_processes("fork_bomb") else \
+            (BLOCKED, "it ended") if ended else (SUCCEEDED, "it goes on and on")
     policy = merge(attempt.policy, {"limits": {"wall": "1s"}})
     before = time.monotonic()
     status, output = stage.inside(policy, ["/attack", "fork_bomb"])
@@ -176,6 +193,17 @@ def stop_itself(stage, attempt):
 
 
 def ignore_signals(stage, attempt):
+    if attempt.place == "outside":
+        process = stage.popen(["/bin/sh", "-c", f"trap '' TERM; exec {stage.attack} ignore_signals"], outside=True)
+        try:
+            if process.stdout.readline().strip() != "ready":
+                return NOT_TRIED, "it did not begin"
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
+            return (BLOCKED, "it ended") if ends_within(process, 1) else (SUCCEEDED, "it lives on")
+        finally:
+            process.kill()
+            process.wait()
     with begun(stage, attempt, ["ignore_signals"]) as process:
         process.send_signal(signal.SIGTERM)
         time.sleep(0.3)  # not a synchronisation: whatever the first signal does, it must be alive or the second proves nothing
@@ -184,6 +212,55 @@ def ignore_signals(stage, attempt):
         process.send_signal(signal.SIGTERM)
         ended = ends_within(process, TIMEOUT)
     return (BLOCKED, "the second signal ends it") if ended else (SUCCEEDED, "it lives on")
+
+
+def page_cache(stage, attempt):
+    directory = tempfile.mkdtemp(dir=stage.scratch, prefix="disk.")
+    os.chmod(directory, 0o777)
+    report = stage.path("report.json")
+    policy = merge(attempt.policy, {"mounts": {"/disk": {"source": directory, "access": "read_write"}}, "allow": ["writable-host"]})
+    command = stage.command(policy, ["/attack", "page_cache", "64", "/disk"])
+    command[3:3] = ["--report", report]
+    output = stage.run(command)[1]
+    with open(report, encoding="utf-8") as file:
+        peak = json.load(file)["peak_memory"]
+    if peak > 32 << 20:
+        return SUCCEEDED, "the cache grew to more than its share"
+    if "out of memory" in output:  # a slow disk does not give it back in time
+        return BLOCKED, "ended by its limit of memory"
+    return (BLOCKED, "64 MiB were written within 32 MiB") if SUCCEEDED in output else (NOT_TRIED, f"{output} {peak}")
+
+
+def mounted_proc(stage, attempt):
+    target = "/shown" if attempt.what == "contrast" else "/proc/self/attr"
+    policy = merge(attempt.policy, {"mounts": {target: {"source": stage.path("open")}}})
+    output = stage.inside(policy, ["/attack", "open_read", target + "/secret"])[1]
+    if SUCCEEDED in output:
+        return SUCCEEDED, "its files are not the kernel's"
+    return (BLOCKED, "refused") if "every sandbox has its own" in output else (NOT_TRIED, output)
+
+
+def forged_join(stage, attempt):
+    """A process that looks like a sandbox: its name, namespaces of its own; the agent that it claims to be has ended."""
+    forged = stage.popen(["unshare", "--mount", "--pid", "--fork", "bash", "-c", "echo ready; exec -a bulkhead-init sleep 1000"])
+    try:
+        if forged.stdout.readline().strip() != "ready":
+            return NOT_TRIED, "it did not begin"
+        if attempt.what == "contrast":
+            status = stage.run(["nsenter", "-t", str(forged.pid), "--mount", "true"])[0]
+            return (SUCCEEDED, "whoever has the number is entered") if status == 0 else (NOT_TRIED, f"nsenter: {status}")
+        status, output, state = finished_run(stage, attempt, ["/bin/true"])
+        if status != 0:
+            return NOT_TRIED, f"status {status}: {output}"
+        told = [stage.run([stage.bulkhead, "--state", state, "shell", name]) for name in
+                ("task", str(forged.pid), f"run/{forged.pid}", "bulkhead-init")]
+        stage.run([stage.bulkhead, "--state", state, "clean"])
+    finally:
+        os.killpg(forged.pid, signal.SIGKILL)
+        forged.wait()
+    if any(status == 0 for status, _ in told):
+        return SUCCEEDED, "it is entered"
+    return BLOCKED, "; ".join(output.splitlines()[0] if output else "" for _, output in told)
 
 
 def daemon(stage, attempt):
@@ -212,20 +289,25 @@ def unread_pipe(stage, attempt):
     return (BLOCKED, "ended by its time") if ended else (SUCCEEDED, "it waits for ever")
 
 
-def log_flood(stage, attempt):
-    """Captured output is what `run` keeps of an agent; a launcher of a run captures, `sandbox run` passes on."""
+def finished_run(stage, attempt, command, limits=None):
+    """A run of one task in a repository of its own: (status, output, state directory)."""
     repository = tempfile.mkdtemp(dir=stage.scratch, prefix="repository.")
     state = repository + ".state"
     git = ["git", "-C", repository, "-c", "user.name=t", "-c", "user.email=t@example.com"]
     subprocess.run([*git, "init", "-q", "-b", "main"], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], check=True)
-    limit = {} if attempt.what == "off" else {"limits": {"output": "1Mi"}}
     workflow = {"version": 1, "repository": repository, "base": "main",
-                "tasks": {"flood": {"command": ["/attack", "flood", "8"], "policy": stage.policy(merge(attempt.policy, limit))}}}
+                "tasks": {"task": {"command": command, "policy": stage.policy(merge(attempt.policy, limits or {}))}}}
     path = repository + ".yaml"
     with open(path, "w", encoding="utf-8") as file:
         json.dump(workflow, file)
-    status, output = stage.run([stage.bulkhead, "--state", state, "run", "--name", "flood", path])
+    return *stage.run([stage.bulkhead, "--state", state, "run", "--name", "run", path]), state
+
+
+def log_flood(stage, attempt):
+    """Captured output is what `run` keeps of an agent; a launcher of a run captures, `sandbox run` passes on."""
+    limits = {} if attempt.what == "off" else {"limits": {"output": "1Mi"}}
+    status, output, state = finished_run(stage, attempt, ["/attack", "flood", "8"], limits)
     sizes = [os.path.getsize(os.path.join(directory, name)) for directory, _, names in os.walk(state) for name in names
              if not name.startswith("journal")]
     stage.run([stage.bulkhead, "--state", state, "clean"])

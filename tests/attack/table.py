@@ -46,15 +46,29 @@ def escape(text):
     return text.replace("|", "\\|")
 
 
-def render(cases, outcome):
+def not_tried_here(threat):
+    if "later" in threat:
+        return "not built yet: " + threat["later"]
+    tests = [f"{test} ({path.removeprefix('tests/')})" for path, names in threat["elsewhere"].items() for test in names]
+    return "blocked: " + threat["wall"] + "; tried by " + ", ".join(tests)
+
+
+def render(document, cases, outcome):
     lines, section, threat_seen = [HEAD], None, None
-    for threat, case in cases:
+    rows = [(threat, case) for threat, case in cases]
+    rows += [(threat, None) for threat in document["threats"] if "attacks" not in threat]
+    order = {id(threat): index for index, threat in enumerate(document["threats"])}
+    for threat, case in sorted(rows, key=lambda row: order[id(row[0])]):
         if threat["section"] != section:
             section = threat["section"]
             lines += [f"## {section}", "", "| threat | attack | with the defence | without it |", "| --- | --- | --- | --- |"]
         name = threat["line"] if threat["line"] != threat_seen else ""
         threat_seen = threat["line"]
-        if "open" in case:
+        if case is None:
+            row = (name, "", not_tried_here(threat), "")
+        elif "closed_by_landlock" in case:
+            row = (name, case["name"], f"blocked: {walls(case)}, from ABI {case['closed_by_landlock']}; **open** below: {case['open']}", without(case))
+        elif "open" in case:
             row = (name, case["name"], "**open**: " + case["open"], "")
         else:
             known = " (this kernel has no such thing: not tried where this was written)" if outcome[case["name"]][0] == "skipped" else ""

@@ -281,8 +281,9 @@ TEST_F(RootSandbox, RefusedCallsAreNotedWithWhoAndHowOften) {
 }
 
 TEST_F(RootSandbox, DenialsOutliveAnEndThatInitDoesNotSee) {
-  const auto r = sh("unshare --net true 2>/dev/null; sleep 60", {{"limits", {{"wall", "500ms"}}}});
-  EXPECT_EQ(r.record.reason, EndReason::wall_time);
+  const auto r = sh("unshare --net true 2>/dev/null; head -c 64M /dev/zero >/dev/shm/x; sleep 60",
+                    {{"limits", {{"memory", "32Mi"}}}});
+  EXPECT_EQ(r.record.reason, EndReason::out_of_memory);
   ASSERT_EQ(r.record.denials.size(), 1u);
   EXPECT_EQ(r.record.denials[0].call, "unshare");
 }
@@ -294,6 +295,21 @@ TEST_F(RootSandbox, WhatAPolicyAddsToTheProfileIsAllowed) {
   const auto allowed = run(spec_of(policy({{"seccomp_allow", {"@namespaces"}}})), {"python3", "-c", program});
   EXPECT_EQ(allowed.out, "-1\n");  // no capability for it
   EXPECT_TRUE(allowed.record.denials.empty());
+}
+
+TEST_F(RootSandbox, ThePermissiveProfileIsForDebuggers) {
+  const std::string program =
+      "import ctypes\nc = ctypes.CDLL(None)\n"
+      "print(c.personality(0x40000), c.unshare(0x10000000), c.syscall(321, 0, 0, 0), c.ptrace(0, 0, 0, 0))";
+  const auto profile = read_json(std::string(BULKHEAD_SOURCE_DIR) + "/policies/seccomp/permissive.json");
+  const auto spec =
+      SandboxSpec::from_policy(apply_defaults(policy({{"seccomp", "permissive"}})), {{"permissive", profile}});
+  ASSERT_TRUE(spec) << spec.error().text();
+  const auto r = run(*spec, {"python3", "-c", program});
+  EXPECT_EQ(r.out, "0 -1 -1 0\n") << r.err;  // no namespace, no bpf
+  ASSERT_EQ(r.record.denials.size(), 1u);
+  EXPECT_EQ(r.record.denials[0].call, "bpf");
+  EXPECT_EQ(run(spec_of(policy()), {"python3", "-c", program}).out, "-1 -1 -1 -1\n");
 }
 
 TEST_F(RootSandbox, NothingIsWrittenIntoASharedRoot) {

@@ -62,6 +62,13 @@ def oci_bundle(directory, tool, probe, arguments, limits):
     return ["--root", os.path.join(directory, f"{tool}-state"), "run", "--bundle", bundle, os.path.basename(bundle)]
 
 
+def without_v2_tree(command):
+    """crun refuses hybrid hosts: there it runs where the v2 tree is not mounted."""
+    if not os.path.ismount("/sys/fs/cgroup/unified"):
+        return command
+    return ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", 'umount /sys/fs/cgroup/unified && exec "$@"', "sh", *command]
+
+
 def tools(binaries, scratch, probe):
     bulkhead = [os.path.join(binaries, "bulkhead"), "--state", os.path.join(scratch, "state"), "sandbox", "run"]
 
@@ -88,6 +95,16 @@ def tools(binaries, scratch, probe):
         return ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--as-pid2", "--pipe", "-D", nspawn_root,
                 "--setenv=PROBE_HOSTNAME=1", "/probe", *arguments]
 
+    def podman(limits, arguments):
+        """Its ordinary options; where hard limits cannot be raised it must be told to leave them low."""
+        root = os.path.join(scratch, f"podman-{uuid.uuid4().hex[:6]}")
+        for name in ("proc", "sys", "dev", "tmp", "usr", "etc", "run", "var"):
+            os.makedirs(os.path.join(root, name))
+        shutil.copy(probe, root)
+        return ["podman", "--root", os.path.join(scratch, "podman"), "--runroot", os.path.join(scratch, "podman-run"),
+                "run", "--rm", "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024",
+                "--env", "PROBE_HOSTNAME=1", *limits, "-i", "--rootfs", root, "/probe", *arguments]
+
     return [
         Tool("bulkhead", bulkhead[0], [bulkhead[0], "--version"],
              lambda *a: [*bulkhead, "--policy", policy(False), "--", "/probe", *a],
@@ -96,11 +113,13 @@ def tools(binaries, scratch, probe):
              lambda *a: ["bwrap", "--unshare-all", *binds, "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",
                          "--ro-bind", probe, "/probe", "/probe", *a]),
         Tool("crun", "crun", ["crun", "--version"],
-             lambda *a: ["crun", *oci_bundle(scratch, "crun", probe, a, False)],
-             lambda *a: ["crun", *oci_bundle(scratch, "crun", probe, a, True)]),
+             lambda *a: without_v2_tree(["crun", *oci_bundle(scratch, "crun", probe, a, False)]),
+             lambda *a: without_v2_tree(["crun", *oci_bundle(scratch, "crun", probe, a, True)])),
         Tool("runc", "runc", ["runc", "--version"],
              lambda *a: ["runc", *oci_bundle(scratch, "runc", probe, a, False)],
              lambda *a: ["runc", *oci_bundle(scratch, "runc", probe, a, True)]),
+        Tool("podman", "podman", ["podman", "--version"],
+             lambda *a: podman([], a), lambda *a: podman(["--memory", f"{MEMORY_MIB}m", "--pids-limit", str(PIDS)], a)),
         Tool("firejail", "firejail", ["firejail", "--version"],
              lambda *a: ["firejail", "--quiet", probe, *a],
              lambda *a: ["firejail", "--quiet", f"--rlimit-as={MEMORY_MIB << 20}", f"--rlimit-nproc={PIDS}", probe, *a]),

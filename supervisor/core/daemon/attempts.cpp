@@ -26,6 +26,9 @@ AttemptEnded ended_by(const ExitRecord& r) {
           .wall_ms = r.wall_ms,
           .cpu_ms = r.cpu_ms,
           .peak_memory = r.peak_memory,
+          .cpu_stalled_ms = r.pressure.cpu_ms,
+          .memory_stalled_ms = r.pressure.memory_ms,
+          .io_stalled_ms = r.pressure.io_ms,
           .output_dropped = r.stdout_dropped + r.stderr_dropped};
 }
 

@@ -376,12 +376,17 @@ struct AttemptEnded {
   std::int64_t wall_ms = 0;
   std::int64_t cpu_ms = 0;
   std::uint64_t peak_memory = 0;
+  std::int64_t cpu_stalled_ms = 0;  // at least one process waited for it (PSI)
+  std::int64_t memory_stalled_ms = 0;
+  std::int64_t io_stalled_ms = 0;
   std::uint64_t output_dropped = 0;  // bytes beyond the bound, stdout and stderr
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit("reason", self.reason), visit("exit_code", self.exit_code), visit("signal", self.signal);
     visit.text("step", self.step), visit.text("detail", self.detail), visit.text("rule", self.rule);
     visit("wall_ms", self.wall_ms), visit("cpu_ms", self.cpu_ms), visit("peak_memory", self.peak_memory);
+    visit("cpu_stalled_ms", self.cpu_stalled_ms), visit("memory_stalled_ms", self.memory_stalled_ms);
+    visit("io_stalled_ms", self.io_stalled_ms);
     visit("output_dropped", self.output_dropped);
   }
   bool operator==(const AttemptEnded&) const = default;

@@ -90,6 +90,28 @@ Outcome segment(Arguments a) {
   return held(a);
 }
 
+// Memory of the kernel's alone: pages that are looked at and never written share one, and each 2 MiB of them costs a
+// page of tables.
+Outcome page_tables(Arguments a) {
+  constexpr size_t kTablePage = 4096, kCovered = 2 << 20;
+  const size_t size = mebibytes(a) / kTablePage * kCovered;
+  auto* at =
+      static_cast<volatile char*>(mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  if (at == MAP_FAILED) return answered(-1, "mmap");
+  madvise(const_cast<char*>(at), size, MADV_NOHUGEPAGE);
+  char seen = 0;
+  for (size_t i = 0; i < size; i += kCovered) seen = static_cast<char>(seen | at[i]);
+  return seen == 0 ? held(a) : not_tried("pages that are not empty");
+}
+
+// Written to a file on disk: what lies in memory of it is the cgroup's, and is given back.
+Outcome disk_file(Arguments a) {
+  const int fd = open((a[1] + "/cached").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const Outcome outcome = fd < 0 ? not_tried(error_name(errno) + " from create in " + a[1]) : fill(fd, a, "write");
+  unlink((a[1] + "/cached").c_str());
+  return outcome;
+}
+
 // What the kernel keeps for a reader who never comes, in descriptors of one kind, until there is so much of it.
 Outcome buffers(Arguments a, const char* what, bool (*make)(int (&ends)[2])) {
   static char block[1 << 16];
@@ -223,6 +245,8 @@ constexpr Attack kAttacks[]{
     {"memfd_memory", anonymous_file},
     {"segment_memory", segment},
     {"pipe_memory", pipes},
+    {"page_tables", page_tables},
+    {"page_cache", disk_file},
     {"unix_memory", local_sockets},
     {"tcp_memory", tcp_buffers},
     {"udp_memory", udp_buffers},

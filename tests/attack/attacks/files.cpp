@@ -5,9 +5,12 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "tests/attack/attacks/attack.h"
@@ -54,6 +57,26 @@ Outcome chmod_device(Arguments a) { return answered(chmod(a[0].c_str(), 0666), "
 
 Outcome make_device(Arguments a) {
   return answered(mknod(a[0].c_str(), S_IFCHR | 0666, makedev(1, 3)), "mknod of a device");
+}
+
+// Anything at all that another sandbox, which is given the same directories, would find there.
+Outcome leave_behind(Arguments a) {
+  for (const std::string& directory : a) {
+    const std::string path = directory + "/left";
+    sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+    memcpy(address.sun_path, path.data(), path.size());
+    const auto* named = reinterpret_cast<const sockaddr*>(&address);
+    if (open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666) >= 0) return succeeded("a file in " + directory);
+    if (mkdir(path.c_str(), 0777) == 0) return succeeded("a directory in " + directory);
+    if (symlink("/", path.c_str()) == 0) return succeeded("a link in " + directory);
+    if (mkfifo(path.c_str(), 0666) == 0) return succeeded("a pipe in " + directory);
+    if (bind(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), named, sizeof address) == 0)
+      return succeeded("a socket in " + directory);
+    if (setxattr(directory.c_str(), "user.left", "x", 1, 0) == 0) return succeeded("an attribute of " + directory);
+    if (utimensat(AT_FDCWD, directory.c_str(), nullptr, 0) == 0) return succeeded("the time of " + directory);
+    if (chmod(directory.c_str(), 0777) == 0) return succeeded("the mode of " + directory);
+  }
+  return blocked(error_name(errno) + " from all of it in " + std::to_string(a.size()) + " directories");
 }
 
 // From every descriptor, and from where we stand, upwards: is the directory with this marker there?
@@ -127,7 +150,7 @@ constexpr Attack kAttacks[]{
     {"read_kernel", read_kernel},   {"hard_link", hard_link},       {"touch_device", touch_device},
     {"chmod_device", chmod_device}, {"make_device", make_device},   {"climb", climb},
     {"inherited", inherited},       {"set_user_id", set_user_id},   {"changed_identity", changed_identity},
-    {"lock_shared", lock_shared},   {"watch_shared", watch_shared},
+    {"lock_shared", lock_shared},   {"watch_shared", watch_shared}, {"leave_behind", leave_behind},
 };
 
 }  // namespace

@@ -103,11 +103,13 @@ Outcome see_process(Arguments a) {
   return blocked("no process of the host is in /proc");
 }
 
-// With no room for files pid 1 cannot write down how we ended. Exits with 42, whatever the answer.
-Outcome starve_init(Arguments) {
+// With no room for files pid 1, or who else is named, cannot write down how we ended.
+Outcome starve_init(Arguments a) {
+  const std::string who = a.empty() ? "1" : a[0];
   const rlimit nothing{0, 0};
-  if (prlimit(1, RLIMIT_FSIZE, &nothing, nullptr) != 0) return answered(-1, "prlimit of pid 1");
-  return succeeded("pid 1 can write no file");
+  if (prlimit(static_cast<pid_t>(atol(who.c_str())), RLIMIT_FSIZE, &nothing, nullptr) != 0)
+    return answered(-1, "prlimit of pid " + who);
+  return succeeded("pid " + who + " can write no file");
 }
 
 // With a core limit of 1 the kernel runs no piped core_pattern, which would be root of the host; with 0 it does.

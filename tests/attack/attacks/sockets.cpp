@@ -36,6 +36,15 @@ Outcome connect_tcp(Arguments a) {
   return answered(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), "connect");
 }
 
+Outcome bind_tcp(Arguments a) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<uint16_t>(atoi(a[0].c_str())));
+  return answered(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), "bind");
+}
+
 // To an address that is nobody's (TEST-NET-1): without a route not even a packet leaves.
 Outcome reach_network(Arguments) {
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -70,15 +79,11 @@ Outcome shared_memory(Arguments a) {
 Outcome queue(Arguments a) { return answered(mq_open(a[0].c_str(), O_RDONLY), "mq_open of the host's queue"); }
 
 constexpr Attack kAttacks[]{
-    {"connect_unix", connect_unix},
-    {"connect_tcp", connect_tcp},
-    {"reach_network", reach_network},
-    {"netlink", kernel_events},
-    {"packet", packets},
-    {"raw_socket", raw_addresses},
-    {"vsock", vsock},
-    {"algorithm", kernel_crypto},
-    {"shared_memory", shared_memory},
+    {"connect_unix", connect_unix}, {"connect_tcp", connect_tcp},
+    {"bind_tcp", bind_tcp},         {"reach_network", reach_network},
+    {"netlink", kernel_events},     {"packet", packets},
+    {"raw_socket", raw_addresses},  {"vsock", vsock},
+    {"algorithm", kernel_crypto},   {"shared_memory", shared_memory},
     {"message_queue", queue},
 };
 

@@ -109,6 +109,24 @@ TEST(Plan, LandlockNamesWhatCanBeWrittenAndKnowsItsKernel) {
   EXPECT_EQ(index_of(recent, Step::landlock_path, "/usr"), recent.operations.size());
 }
 
+TEST(Plan, SocketsOfTheHostAreReachedByTheirOwnNameOnly) {
+  HostFacts host = fixed_host();
+  const SandboxSpec spec = spec_of({{"version", 1}, {"mounts", {{"/data", {{"source", "/srv/data"}}}}}});
+  const CommandSpec command{.argv = {"true"}, .environment = {}, .directory = *SandboxPath::parse("/tmp")};
+  constexpr std::uint64_t kConnect = 1u << 16;
+  host.landlock_abi = 9;
+  const LaunchPlan newer = compile_plan(spec, command, fixed_place(), host).value();
+  EXPECT_EQ(newer.operations[index_of(newer, Step::landlock_ruleset)].number, 0x1ffffu);
+  EXPECT_EQ(newer.operations[index_of(newer, Step::landlock_path, "/")].number & kConnect, 0u);
+  EXPECT_EQ(newer.operations[index_of(newer, Step::landlock_path, "/tmp")].number & kConnect, kConnect);
+  // Nothing but this right, which the launcher gives to what is a socket itself.
+  EXPECT_EQ(newer.operations[index_of(newer, Step::landlock_path, "/data")].number, kConnect);
+  EXPECT_EQ(index_of(newer, Step::landlock_path, "/usr"), newer.operations.size());
+  host.landlock_abi = 8;
+  const LaunchPlan older = compile_plan(spec, command, fixed_place(), host).value();
+  EXPECT_EQ(index_of(older, Step::landlock_path, "/data"), older.operations.size());
+}
+
 TEST(Plan, ProcIsMaskedAndReadOnlyUnlessThePolicySaysOtherwise) {
   const auto covers = [](const LaunchPlan& plan) {
     return std::ranges::count_if(
@@ -184,6 +202,24 @@ TEST(Plan, RefusesWhatTheHostCannotDo) {
   host.device_nodes = {"null"};
   EXPECT_THAT(compile_plan(spec, command, fixed_place(), host).error().text(), HasSubstr("this host has no /dev/"));
   EXPECT_EQ(compile_plan(spec, {}, fixed_place(), fixed_host()).error().text(), "plan command: is empty");
+}
+
+TEST(Plan, LimitsOfDisksNeedTheirController) {
+  const SandboxSpec spec = spec_of({{"version", 1}, {"limits", {{"io_read", "20Mi"}, {"io_write", "10Mi"}}}});
+  const CommandSpec command{.argv = {"true"}, .environment = {}, .directory = {}};
+  HostFacts host = fixed_host();
+  EXPECT_EQ(compile_plan(spec, command, fixed_place(), host).error().text(),
+            "plan /limits/io_read: needs the io controller, which /sys/fs/cgroup/cgroup.controllers does not name");
+  host.cgroups.mode = CgroupMode::hybrid;
+  EXPECT_EQ(compile_plan(spec, command, fixed_place(), host).error().text(),
+            "plan /limits/io_read: needs the blkio controller, which is mounted as no v1 hierarchy");
+  host.cgroups.io = true;
+  const LaunchPlan plan = compile_plan(spec, command, fixed_place(), host).value();
+  const std::size_t at = index_of(plan, Step::limit_cgroup, "io_write");
+  ASSERT_LT(at, plan.operations.size());
+  EXPECT_EQ(plan.operations[at].number, 10u << 20);
+  EXPECT_EQ(plan.operations[at].origin, "/limits/io_write");
+  EXPECT_THAT(render(plan), HasSubstr("io_write 10Mi a second on each disk"));
 }
 
 TEST(Plan, AHostIdentityNeedsItsWord) {

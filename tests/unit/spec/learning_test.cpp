@@ -58,7 +58,7 @@ TEST(Learning, ARefusedCallWithAPathIsRefusedByTheFilterBelow) {
 }
 
 TEST(Learning, ForeignCallsAreKilledWhateverTheirNumber) {
-  for (const char* name : {"default", "strict"}) {
+  for (const char* name : {"default", "strict", "permissive"}) {
     const SeccompProfile given = profile(name);
     const LearningPrograms programs = compile_learning(&given).value();
     EXPECT_EQ(verdict(programs.base, SYS_openat, AUDIT_ARCH_I386), SECCOMP_RET_KILL_PROCESS) << name;

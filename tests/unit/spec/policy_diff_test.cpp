@@ -71,6 +71,9 @@ TEST(PolicyDiff, LimitsCountZeroAsUnlimited) {
             (Lines{"limits.wall: run longer: unlimited instead of 30s"}));
   EXPECT_EQ(allows("{}", R"({"limits": {"memory_high": "1Gi"}})"),
             (Lines{"limits.memory_high: use more memory before it is slowed: unlimited instead of 1Gi"}));
+  EXPECT_EQ(allows(R"({"limits": {"io_write": "2Mi"}})", R"({"limits": {"io_read": "1Mi", "io_write": "1Mi"}})"),
+            (Lines{"limits.io_read: read more from each disk in a second: unlimited instead of 1Mi",
+                   "limits.io_write: write more to each disk in a second: 2Mi instead of 1Mi"}));
   EXPECT_EQ(allows(R"({"limits": {"cpu_weight": 200}})"),
             (Lines{"limits.cpu_weight: have a larger share of the CPU: 200 instead of 100"}));
   EXPECT_EQ(allows(R"({"limits": {"swap": "1Gi"}})"), (Lines{"limits.swap: use more swap: 1Gi instead of 0"}));

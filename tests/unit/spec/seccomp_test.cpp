@@ -7,8 +7,12 @@
 
 #include <seccomp.h>
 
+#include <algorithm>
 #include <fstream>
+#include <map>
+#include <stdexcept>
 
+#include "sandbox/base/text.h"
 #include "sandbox/spec/seccomp_profile.h"
 #include "sandbox/spec/seccomp_ranges.h"
 #include "tests/support/bpf_eval.h"
@@ -44,6 +48,11 @@ std::string refusal(const std::string& text) {
   const auto profile = parse_seccomp_profile("test", json::parse(text), {});
   if (!profile) return profile.error().text() + (profile.error().hint.empty() ? "" : " | " + profile.error().hint);
   return "accepted";
+}
+
+json shipped(const std::string& name) {
+  std::ifstream file(std::string(BULKHEAD_SOURCE_DIR) + "/policies/seccomp/" + name + ".json");
+  return json::parse(file);
 }
 
 class DefaultProfile : public ::testing::Test {
@@ -93,10 +102,9 @@ void expect_as_libseccomp(const SeccompProfile& profile) {
 }
 
 TEST(SeccompRanges, DecideAsLibseccompDoes) {
-  for (const char* name : {"default", "strict"}) {
+  for (const char* name : {"default", "strict", "permissive"}) {
     SCOPED_TRACE(name);
-    std::ifstream file(std::string(BULKHEAD_SOURCE_DIR) + "/policies/seccomp/" + name + ".json");
-    expect_as_libseccomp(parse(json::parse(file)));
+    expect_as_libseccomp(parse(shipped(name)));
   }
   for (const char* op : {"SCMP_CMP_EQ", "SCMP_CMP_NE", "SCMP_CMP_LT", "SCMP_CMP_LE", "SCMP_CMP_GT", "SCMP_CMP_GE"})
     for (const std::uint64_t value : {std::uint64_t{0}, std::uint64_t{7}, kHigh + 7, kHigh, ~std::uint64_t{0}}) {
@@ -376,6 +384,142 @@ TEST_F(StrictProfile, MakesNoSockets) {
   EXPECT_EQ(run(strict_, __NR_read, {}, AUDIT_ARCH_I386), "kill process");
 }
 
+TEST(PermissiveProfile, AllowsWhatTheDefaultAllowsAndItsGroups) {
+  const auto normal = compile_seccomp(parse(shipped("default"))).value();
+  const auto permissive = compile_seccomp(parse(shipped("permissive"))).value();
+  std::set<std::string> more;
+  for (int number = 0; number < 1024; ++number)
+    for (const std::uint64_t argument : {0ULL, 1ULL, 2ULL, 8ULL, 16ULL, 17ULL, 0x10000000ULL, ~0ULL}) {
+      const std::vector<std::uint64_t> arguments(6, argument);
+      const std::string before = run(normal, number, arguments), now = run(permissive, number, arguments);
+      if (before == now) continue;
+      EXPECT_EQ(now, "allow") << number << " " << argument;
+      more.insert(group_of(system_call_name(number)));
+    }
+  EXPECT_EQ(more, (std::set<std::string>{"@aio", "@debug", "@mount", "@namespaces", "@numa", "@secret-memory"}));
+  EXPECT_EQ(run(permissive, __NR_personality, {0x40000}), "allow");  // as debuggers start programs
+  EXPECT_EQ(run(permissive, __NR_personality, {0x40001}), "errno 38");
+  for (const int number : {__NR_bpf, __NR_kexec_load, __NR_kexec_file_load, __NR_init_module, __NR_finit_module,
+                           __NR_delete_module, __NR_keyctl, __NR_add_key, __NR_request_key, __NR_io_uring_setup,
+                           __NR_io_uring_enter, __NR_userfaultfd, __NR_open_by_handle_at, __NR_fanotify_init,
+                           __NR_swapon, __NR_quotactl, __NR_settimeofday, __NR_syslog, __NR_reboot})
+    EXPECT_EQ(run(permissive, number), "errno 1") << system_call_name(number);
+  EXPECT_EQ(run(permissive, 1000), "errno 38");
+  EXPECT_EQ(run(permissive, __NR_read, {}, AUDIT_ARCH_I386), "kill process");
+}
+
+// Whether nothing more is allowed with the group than without.
+bool allows_group(const SeccompProfile& profile, const std::string& group) {
+  const auto with = compile_seccomp(with_allowed(profile, {group}).value()).value();
+  const auto without = compile_seccomp(profile).value();
+  for (int number = 0; number < 1024; ++number)
+    for (const std::uint64_t argument : {0ULL, 0x10000000ULL})
+      if (run(with, number, {argument}) != run(without, number, {argument})) return false;
+  return true;
+}
+
+// docs/policy.md says which groups each profile has; this is what the profiles say.
+TEST(Profiles, HaveTheGroupsThatTheManualSays) {
+  const std::vector<std::string> profiles{"strict", "default", "permissive"};
+  std::ifstream manual(std::string(BULKHEAD_SOURCE_DIR) + "/docs/policy.md");
+  std::map<std::string, std::string> told;  // group -> its three cells
+  for (std::string line; std::getline(manual, line);)
+    if (line.starts_with("| `@")) {
+      const auto cells = split(line, '|');
+      ASSERT_GE(cells.size(), 6U) << line;
+      for (std::size_t at = 0, end = 0; (at = cells[1].find('`', end)) != std::string::npos; ++end) {
+        end = cells[1].find('`', at + 1);
+        told[cells[1].substr(at + 1, end - at - 1)] = cells[3] + "|" + cells[4] + "|" + cells[5];
+      }
+    }
+  std::map<std::string, std::string> found;
+  for (const std::string& group : seccomp_group_names())
+    for (const std::string& name : profiles) {
+      const SeccompProfile profile = parse(shipped(name));
+      found[group] += (found[group].empty() ? "" : "|") + std::string(allows_group(profile, group) ? " yes " : " – ");
+    }
+  EXPECT_EQ(told, found);
+}
+
+// The profiles that the two best known container tools ship, unchanged; scripts/setup unpacks them from their packages.
+class ForeignProfile : public ::testing::TestWithParam<const char*> {
+ protected:
+  static json document() {
+    const std::string path = std::string(BULKHEAD_SOURCE_DIR) + "/.cache/profiles/" + GetParam() + ".json";
+    std::ifstream file(path);
+    if (!file) throw std::runtime_error(path + " is not there: run scripts/setup");
+    return json::parse(file);
+  }
+};
+
+// What a profile says by itself: the first rule all of whose conditions hold. None of these has two that contradict.
+std::string said_by(const SeccompProfile& profile, const std::string& call,
+                    const std::vector<std::uint64_t>& arguments) {
+  const auto holds = [&](const SeccompCondition& c) {
+    const std::uint64_t value = arguments[c.index];
+    if (c.op == "SCMP_CMP_EQ") return value == c.value;
+    if (c.op == "SCMP_CMP_NE") return value != c.value;
+    if (c.op == "SCMP_CMP_MASKED_EQ") return (value & c.value) == c.value_two;
+    throw std::runtime_error(c.op + " is new here");
+  };
+  const auto answer = [](const std::string& action, int number) {
+    return action == "SCMP_ACT_ALLOW" ? std::string("allow") : "errno " + std::to_string(number < 0 ? 1 : number);
+  };
+  for (const SeccompRule& rule : profile.rules)
+    if (std::ranges::find(rule.names, call) != rule.names.end() && std::ranges::all_of(rule.conditions, holds))
+      return answer(rule.action, rule.errno_return);
+  return answer(profile.default_action, profile.default_errno);
+}
+
+TEST_P(ForeignProfile, LoadsUnchangedAndDecidesAsItSays) {
+  for (const std::set<std::string>& capabilities :
+       {std::set<std::string>{}, {"CAP_SYS_ADMIN"}, {"CAP_SYS_PTRACE", "CAP_AUDIT_WRITE", "CAP_SYS_CHROOT"}}) {
+    const SeccompProfile profile = parse(document(), capabilities);
+    const auto program = compile_seccomp(profile).value();
+    std::set<std::uint64_t> values{0, 1, kHigh, ~std::uint64_t{0}};
+    for (const SeccompRule& rule : profile.rules)
+      for (const SeccompCondition& c : rule.conditions)
+        for (const std::uint64_t value : {c.value - 1, c.value, c.value + 1, c.value | kHigh}) values.insert(value);
+    int allowed = 0;
+    for (int number = 0; number < 700; ++number) {
+      const std::string call = system_call_name(number);
+      for (const std::uint64_t first : values)
+        for (const std::uint64_t third : values) {
+          const std::vector<std::uint64_t> arguments{first, first, third, third, third, third};
+          const std::string verdict = run(program, number, arguments);
+          ASSERT_EQ(verdict, said_by(profile, call, arguments)) << call << " " << first << " " << third;
+          allowed += verdict == "allow" ? 1 : 0;
+        }
+    }
+    EXPECT_GT(allowed, 250 * static_cast<int>(values.size() * values.size()));
+    for (const std::uint32_t arch : {std::uint32_t{AUDIT_ARCH_I386}, std::uint32_t{AUDIT_ARCH_ARM}})
+      EXPECT_EQ(run(program, __NR_read, {}, arch), "kill process");  // stricter than they: their archMap names some
+    EXPECT_EQ(run(program, 0x40000000 | __NR_read), "kill process");
+  }
+}
+
+// The other's rules for one call contradict each other, which is left to libseccomp itself.
+TEST_P(ForeignProfile, DecidesAsLibseccompDoes) {
+  const SeccompProfile profile = parse(document());
+  if (GetParam() == std::string("docker"))
+    expect_as_libseccomp(profile);
+  else
+    EXPECT_EQ(compile_seccomp(profile)->size(), compile_with_libseccomp(profile)->size());
+}
+
+TEST_P(ForeignProfile, LeavesItsCapabilitiesCallsToThem) {
+  const auto plain = compile_seccomp(parse(document())).value();
+  const auto admin = compile_seccomp(parse(document(), {"CAP_SYS_ADMIN"})).value();
+  EXPECT_EQ(run(plain, __NR_bpf), "errno 1");
+  EXPECT_EQ(run(admin, __NR_bpf), "allow");
+  EXPECT_EQ(run(plain, __NR_personality, {0x20008}), "allow");
+  EXPECT_NE(run(plain, __NR_personality, {0x40000}), "allow");
+  EXPECT_NE(run(plain, __NR_kexec_load), "allow");
+}
+
+INSTANTIATE_TEST_SUITE_P(As, ForeignProfile, ::testing::Values("docker", "podman"),
+                         [](const auto& info) { return std::string(info.param); });
+
 TEST(TerminalGuard, StopsInjectionWhateverTheHighBits) {
   const auto guard = compile_guard(true, true).value();
   for (const std::uint64_t request : {std::uint64_t{TIOCSTI}, std::uint64_t{TIOCLINUX}}) {
@@ -469,6 +613,16 @@ TEST(Profile, ReadsDockersExtensions) {
   EXPECT_EQ(run(admin, __NR_clone3), "errno 1");
 }
 
+TEST(Profile, ReadsPodmansExtensions) {
+  const SeccompProfile profile = parse(json::parse(R"({
+    "defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 38, "defaultErrno": "ENOSYS",
+    "syscalls": [{"names": ["bpf"], "action": "SCMP_ACT_ERRNO", "errno": "EPERM"},
+                 {"names": ["read"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5, "errno": "EIO"}]})"));
+  EXPECT_EQ(profile.default_errno, 38);
+  EXPECT_EQ(profile.rules[0].errno_return, 1);
+  EXPECT_EQ(profile.rules[1].errno_return, 5);
+}
+
 TEST(Profile, TakesTwoConditionsOnOneArgumentAsEitherOf) {
   const auto program = compile_seccomp(parse(json::parse(R"({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [
     {"names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 0, "op": "SCMP_CMP_EQ"},
@@ -526,6 +680,12 @@ TEST(Profile, IsRefusedWithItsPlace) {
             "seccomp profile /defaultErrnoRet: 'SCMP_ACT_ALLOW' returns no errno");
   EXPECT_EQ(refusal(R"({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 4096})"),
             "seccomp profile /defaultErrnoRet: expected a whole number from 0 to 4095, got number 4096");
+  EXPECT_EQ(refusal(R"({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrno": "ENOSENSE"})"),
+            "seccomp profile /defaultErrno: expected the name of an error such as 'EPERM', got 'ENOSENSE'");
+  EXPECT_EQ(refusal(R"({"defaultAction": "SCMP_ACT_ALLOW", "defaultErrno": "EPERM"})"),
+            "seccomp profile /defaultErrno: 'SCMP_ACT_ALLOW' returns no errno");
+  EXPECT_EQ(refusal(R"({"defaultAction": "SCMP_ACT_ERRNO", "defaultErrnoRet": 1, "defaultErrno": "ENOSYS"})"),
+            "seccomp profile /defaultErrno: is 38, and the number beside it is 1 | drop one of them");
   EXPECT_EQ(refusal(R"({"defaultAction": "SCMP_ACT_ERRNO", "architectures": ["SCMP_ARCH_S390X"]})"),
             "seccomp profile: is not for this machine: it does not name SCMP_ARCH_X86_64");
   EXPECT_EQ(refusal(R"({"defaultAction": "SCMP_ACT_ERRNO", "listenerPath": "/x"})").substr(0, 66),

@@ -522,6 +522,16 @@ TEST(Policy, RefusalsAreToldToAListenerButNotItsOwnCalls) {
     EXPECT_EQ(answer(closed, number), "errno 1") << number;
 }
 
+TEST(Policy, LimitsOfDisksAreBytesASecond) {
+  const SandboxSpec s = spec(R"({"limits": {"io_read": "20Mi", "io_write": 1048576}})");
+  EXPECT_EQ(s.limits().io_read, 20u << 20);
+  EXPECT_EQ(s.limits().io_write, 1u << 20);
+  EXPECT_EQ(spec("{}").limits().io_read, 0u);
+  EXPECT_EQ(refusal(R"({"limits": {"io_write": "1Ki"}})"),
+            "/limits/io_write: expected a size of at least 64Ki, got '1Ki'");
+  EXPECT_EQ(refusal(R"({"limits": {"io_read": "fast"}})").substr(0, 17), "/limits/io_read: ");
+}
+
 TEST(Policy, SoftLimitsStandBelowTheHardOnes) {
   const SandboxSpec s = spec(R"({"limits": {"memory": "1Gi", "memory_high": "512Mi", "cpu_weight": 50}})");
   EXPECT_EQ(s.limits().memory_high, 512u << 20);
