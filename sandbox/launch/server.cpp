@@ -617,7 +617,8 @@ void tell_failure(Channel& client, const Error& why) {
     const auto message = client.receive();
     if (!message || !*message) return;
     json answer = to_reply(why);
-    if (const auto request = read_cbor((*message)->text); request && request->is_object()) {
+    std::string_view plan;
+    if (const auto request = read_cbor((*message)->text, &plan); request && request->is_object()) {
       if (request->value("op", "") == "try_walls") answer = try_walls_named(*request);
       answer["serial"] = request->value("serial", 0);
     }

@@ -1,6 +1,9 @@
 // Policy and host in, operations out. Each mechanism adds its piece from one function of its own; compile_plan() at the
 // end is the order in which the kernel sees them, on one screen.
+#include <linux/seccomp.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <set>
 
 #include "sandbox/host/landlock_abi.h"
@@ -341,6 +344,14 @@ void add_privileges(Builder& b) {
   identity.number = b.uid();
   b.add(Step::capabilities, b.spec.origin("capabilities")).text = kept;
   b.add(Step::no_new_privs, kBuiltIn);
+}
+
+// What is told to a listener is refused without one.
+std::vector<sock_filter> unobserved(std::vector<sock_filter> program) {
+  for (sock_filter& instruction : program)
+    if (instruction.code == (BPF_RET | BPF_K) && instruction.k == SECCOMP_RET_USER_NOTIF)
+      instruction.k = SECCOMP_RET_ERRNO | EPERM;
+  return program;
 }
 
 Result<> add_seccomp(Builder& b, LaunchPlan& plan, const WallSet& required) {

@@ -122,11 +122,18 @@ command=(sh -c 'test "$(id -u)" -ge 52000 && test "$(id -u)" -lt 60000')
 goes_on "user-namespace no-namespaces-below" "${few_ids[@]}"
 expect 3 "no ids of a sandbox's own are mapped here" env -- "$confine" --ids 1000 -- "$binaries/bulkhead" sandbox run --policy "$scratch/without.yaml" -- true
 
-# -- no-namespaces-below: /proc/sys is read-only
-read_only_sys() { unshare --mount --propagation private bash -euc 'mount --bind -o ro /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys; exec "$@"' read_only_sys "$@"; }
-refused no-namespaces-below read_only_sys
+# -- no-namespaces-below: /proc/sys is read-only, and a user namespace keeps the launcher from another proc to write through
+read_only_sys() {
+  unshare --mount --propagation private bash -euc '
+    mount --bind /proc/sys /proc/sys
+    mount -o remount,bind,ro /proc/sys
+    exec "$@"' read_only_sys "$confine" --ids 1000000 -- "$@"
+}
+refused "no-namespaces-below fresh-proc" read_only_sys
 command=(sh -c 'id -u; ! unshare --user true')
-goes_on no-namespaces-below read_only_sys
+goes_on "no-namespaces-below fresh-proc" read_only_sys
+but fresh-proc
+expect 3 "missing walls: no-namespaces-below:" run read_only_sys
 
 # -- landlock, keyring: a container's filter refuses the calls
 refused landlock "$confine" --deny landlock_create_ruleset --
