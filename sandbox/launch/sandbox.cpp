@@ -297,6 +297,6 @@ void Sandbox::reap() {
   pidfd_.reset();
 }
 
-Result<> Sandbox::remove_cgroup() { return cgroup_->remove(); }
+Result<> Sandbox::remove_cgroup() { return cgroup_ ? cgroup_->remove() : Result<>(); }
 
 }  // namespace bulkhead
