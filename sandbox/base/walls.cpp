@@ -51,7 +51,7 @@ constexpr std::array kWalls{
              .what = "no user namespace can be made inside",
              .instead = "seccomp refuses the calls that would make one",
              .lost = "the second of two walls against namespaces made inside",
-             .provide = "a writable /proc/sys (in a container: --security-opt systempaths=unconfined)"},
+             .provide = "a /proc that can be mounted afresh, or a writable /proc/sys"},
     WallInfo{.wall = Wall::fresh_proc,
              .name = "fresh-proc",
              .need = WallNeed::default_,
