@@ -13,7 +13,7 @@ class RootWallsTest : public RootSandboxTest {
  protected:
   // From here on plans are for a host without `wall`.
   SandboxSpec without(Wall wall, nlohmann::json more = nlohmann::json::object()) {
-    host_.missing[wall] = "left out by a test";
+    host_.missing = {{wall, "left out by a test"}};
     nlohmann::json names = nlohmann::json::array();
     for (const std::string& word : walls_required_by_default())
       if (word != name(wall)) names.push_back(word);
@@ -69,7 +69,7 @@ TEST_F(RootWallsTest, WithoutAUserNamespaceTheUidIsItsOwnAndHasNoCapability) {
   EXPECT_THAT(outcome.err, HasSubstr("touch: cannot touch '/usr/x': Read-only file system"));
   EXPECT_THAT(outcome.err, HasSubstr("core_pattern"));
   EXPECT_THAT(shell(without(Wall::user_namespace), "grep ^Cap /proc/self/status").out,
-              ::testing::Not(::testing::ContainsRegex("Cap...:.*[1-9a-f]")));
+              ::testing::Not(::testing::ContainsRegex("Cap...:[[:space:]]0*[1-9a-f]")));
 }
 
 TEST_F(RootWallsTest, WithoutAFreshProcThereIsAnEmptyOneThatStays) {

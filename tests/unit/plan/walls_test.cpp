@@ -155,7 +155,7 @@ TEST(Walls, WithoutAUserNamespaceTheUidIsItsOwnAllTheSame) {
   EXPECT_EQ(find(plan, Step::host_identity)->number, 0x70010000u + 1000);
   EXPECT_EQ(find(plan, Step::host_identity)->text, std::to_string(0x70010000u + 1000));
   EXPECT_EQ(find(plan, Step::identity)->number, 0x70010000u + 1000);
-  EXPECT_THAT(find(plan, Step::file, "/etc/passwd")->text, HasSubstr("agent:x:1879115752:1879115752:"));
+  EXPECT_THAT(find(plan, Step::file, "/etc/passwd")->text, HasSubstr("agent:x:1879114728:1879114728:"));
   // What only a user namespace can give is refused, not given by the host.
   for (const char* word : {"inside-root", "capabilities"}) {
     policy["allow"] = {word};
