@@ -17,8 +17,8 @@ inline constexpr std::uint32_t kInsideUserId = 1000;
 
 // A user namespace that maps 0…65535 to the range at `base`, created under that range's own first uid: what the kernel
 // counts per user (inotify instances, further namespaces, …) is then charged to the range, not to root. No user
-// namespace can be made below it (user.max_user_namespaces = 0 inside) where /proc/sys can be written, else `below_errno`
-// says why not; `proc` is a proc file system to do it through.
+// namespace can be made below it (user.max_user_namespaces = 0 inside) where /proc/sys can be written, else
+// `below_errno` says why not; `proc` is a proc file system to do it through.
 struct RangeNamespace {
   Fd fd;
   int below_errno = 0;  // 0: none can be made below it

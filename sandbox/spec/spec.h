@@ -115,7 +115,7 @@ class SandboxSpec {
   }  // names under /dev: null zero full random urandom tty
   // An absolute host directory that is the read-only root, or empty: the root is a tmpfs that holds only mounts().
   const std::string& root_directory() const { return root_directory_; }
-  // Walls that must stand (`require`), with those that always must. Where another is missing the sandbox is made without.
+  // Walls that must stand (`require`), with those that always must. Another that is missing is gone on without.
   const WallSet& required() const { return required_; }
   const Origin& origin(const std::string& key) const;  // of a top-level key: "seccomp" -> "/seccomp" or "built-in"
 

@@ -79,7 +79,7 @@ struct AgentReport {
   std::string import_problem;
   MergeReport merge;
   std::string left_behind;
-  std::int64_t wall_ms = 0;  // over all attempts
+  std::int64_t wall_ms = 0;       // over all attempts
   std::int64_t cpu_ms = 0;        // below 0: not known
   std::uint64_t peak_memory = 0;  // the highest; 0: not known
   bool operator==(const AgentReport&) const = default;

@@ -47,9 +47,8 @@ TEST(SandboxEnding, ACommandThatIsNotThereEndsAsInAShell) {
 }
 
 TEST(SandboxEnding, TheReportHoldsTheRecord) {
-  const auto report =
-      ending_report({.id = "sandbox", .reason = EndReason::exited, .exit_code = 7, .wall_ms = 12}, "p", "",
-                    {{Wall::landlock, "Operation not permitted"}});
+  const auto report = ending_report({.id = "sandbox", .reason = EndReason::exited, .exit_code = 7, .wall_ms = 12}, "p",
+                                    "", {{Wall::landlock, "Operation not permitted"}});
   EXPECT_EQ(report.at("missing_walls").size(), 1u);
   EXPECT_EQ(report.at("missing_walls").at("landlock").at("answer"), "Operation not permitted");
   EXPECT_EQ(report.at("missing_walls").at("landlock").at("instead"), "the mounts alone");
