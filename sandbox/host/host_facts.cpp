@@ -4,7 +4,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <set>
 #include <sstream>
 
@@ -60,6 +62,14 @@ bool has_word(const std::string& text, std::string_view word) {
   return false;
 }
 
+// Why no node can be made there; empty: it can, as far as can be told without making one. access(2) asks the mount too.
+std::string why_closed(const std::string& directory) {
+  if (::access(directory.c_str(), W_OK) == 0) return {};
+  const int code = errno;
+  if (code != EROFS && ::geteuid() != 0) return {};  // root's to say
+  return directory + ": " + strerrordesc_np(code);
+}
+
 // On the v2 tree our root node stands directly below the mount: a node with processes cannot have children with
 // controllers ("no internal processes", cgroup-v2.rst), so the caller's own session is no place for it.
 CgroupLayout find_layout(const std::string& mountinfo, const std::string& own_text) {
@@ -71,6 +81,10 @@ CgroupLayout find_layout(const std::string& mountinfo, const std::string& own_te
     return layout;
   }
   layout.v2_parent = mounts.v2;
+  if (const std::string closed = why_closed(mounts.v2); !closed.empty()) {
+    layout.reason = closed;
+    return layout;
+  }
   const std::string available = read_file(mounts.v2 + "/cgroup.controllers").value_or("");
   if (has_word(available, "memory") && has_word(available, "pids") && has_word(available, "cpu")) {
     layout.mode = CgroupMode::v2;
@@ -89,6 +103,11 @@ CgroupLayout find_layout(const std::string& mountinfo, const std::string& own_te
     const auto path = own.find(controller);
     std::string directory = mount->second;
     if (path != own.end() && path->second != "/" && exists(directory + path->second)) directory += path->second;
+    if (const std::string closed = why_closed(directory); !closed.empty()) {
+      layout.v1.clear();
+      layout.reason = closed;
+      return layout;
+    }
     layout.v1[is_io ? "io" : controller] = directory;
     layout.io = layout.io || is_io;
   }
@@ -106,9 +125,17 @@ Result<HostFacts> probe_host() {
   BULKHEAD_ASSIGN(const std::string mountinfo, read_file("/proc/self/mountinfo"));
   BULKHEAD_ASSIGN(const std::string own, read_file("/proc/self/cgroup"));
   facts.cgroups = find_layout(mountinfo, own);
+  constexpr ino_t kInitialUserNamespace = 0xEFFFFFFD;  // PROC_USER_INIT_INO, include/linux/proc_ns.h
+  struct stat own_namespace{};
+  facts.in_user_namespace =
+      ::stat("/proc/self/ns/user", &own_namespace) == 0 && own_namespace.st_ino != kInitialUserNamespace;
   if (const auto last = read_file("/proc/sys/kernel/cap_last_cap"))
     std::from_chars(last->data(), last->data() + last->size(), facts.last_capability);
+  if (facts.cgroups.mode == CgroupMode::none) facts.missing[Wall::limits] = facts.cgroups.reason;
   facts.landlock_abi = landlock::supported_abi();
+  if (facts.landlock_abi < landlock::kLeastAbi)
+    facts.missing[Wall::landlock] =
+        facts.landlock_abi == 0 ? strerrordesc_np(errno) : "ABI 1 refuses renames between directories";
   for (const char* device : {"null", "zero", "full", "random", "urandom", "tty"}) {
     struct stat st{};
     const std::string path = std::string("/dev/") + device;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sandbox/base/result.h"
+#include "sandbox/base/walls.h"
 
 namespace bulkhead {
 
@@ -21,27 +22,20 @@ struct CgroupLayout {
   bool operator==(const CgroupLayout&) const = default;
 };
 
-struct Wall {
-  std::string name;  // "user namespaces"
-  bool present = false;
-  std::string detail;    // what was tried and what came of it; where absent, what stands in for it or what to do
-  bool required = true;  // without it no compartment is made; else `detail` says what stands in
-  bool operator==(const Wall&) const = default;
-};
-
 struct HostFacts {
   std::string kernel;  // release
   CgroupLayout cgroups;
   int last_capability = 40;               // /proc/sys/kernel/cap_last_cap
   int landlock_abi = 0;                   // 0: none
   std::vector<std::string> device_nodes;  // of those a policy may name, the ones /dev has
+  bool in_user_namespace = false;  // our own user namespace is not the host's: most containers that are not root's
+  // Found missing, by reading (probe_host) or by trying (sandbox/launch/wall_tries.h). What was not tried is taken to
+  // stand: a launch finds out.
+  MissingWalls missing;
   bool operator==(const HostFacts&) const = default;
 };
 
 // Reads; changes nothing.
 Result<HostFacts> probe_host();
-
-// Tries each wall in child processes and reports; needs root for most. For `bulkhead doctor`.
-std::vector<Wall> examine_walls(const HostFacts& facts);
 
 }  // namespace bulkhead

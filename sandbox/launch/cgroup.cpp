@@ -49,7 +49,8 @@ std::uint64_t stalled_us(const std::string& path) {
 
 // Where nodes are made: on hybrid hosts each v1 hierarchy once (cpu and cpuacct are often one), and the v2 tree.
 std::vector<std::string> parents(const CgroupLayout& layout) {
-  std::set<std::string> distinct{layout.v2_parent};
+  std::set<std::string> distinct;
+  if (layout.mode != CgroupMode::none) distinct.insert(layout.v2_parent);
   for (const auto& [controller, directory] : layout.v1) distinct.insert(directory);
   return {distinct.begin(), distinct.end()};
 }
@@ -277,10 +278,12 @@ Result<> Cgroup::remove() {
 
 Result<> remove_cgroup_root(const CgroupLayout& layout, const std::string& root) {
   Result<> result;
-  for (const std::string& parent : parents(layout))
+  for (const std::string& parent : parents(layout)) {
+    if (!exists(parent + "/" + root)) continue;  // where nothing can be removed, nothing could be made
     walk(parent + "/" + root, [&](const std::string& path) {
       if (::rmdir(path.c_str()) != 0 && errno != ENOENT && result) result = errno_error("remove cgroup", path);
     });
+  }
   return result;
 }
 
@@ -295,7 +298,7 @@ std::vector<std::string> list_cgroup_roots(const CgroupLayout& layout) {
 
 Result<> kill_cgroup_root(const CgroupLayout& layout, const std::string& root) {
   const std::string path = layout.v2_parent + "/" + root;
-  if (!exists(path)) return {};
+  if (layout.mode == CgroupMode::none || !exists(path)) return {};
   return write_kernel_file(path + "/cgroup.kill", "1");
 }
 

@@ -49,6 +49,9 @@ int do_rlimit(const ChildOperation& op) {
   if (strcmp(op.target, "core") == 0) resource = RLIMIT_CORE;
   if (strcmp(op.target, "nofile") == 0) resource = RLIMIT_NOFILE;
   if (strcmp(op.target, "fsize") == 0) resource = RLIMIT_FSIZE;
+  if (strcmp(op.target, "data") == 0) resource = RLIMIT_DATA;
+  if (strcmp(op.target, "nproc") == 0) resource = RLIMIT_NPROC;
+  if (strcmp(op.target, "cpu") == 0) resource = RLIMIT_CPU;
   if (resource < 0) {
     errno = EINVAL;
     return -1;
@@ -99,8 +102,8 @@ int load_filter(const sock_fprog& program) {
 }
 
 // With a listener, whose descriptor init inherits. On a host where somebody above us listens already there cannot be a
-// second one: then refusals are answered by the filter itself and seen by nobody.
-int load_observed_filter(const ChildContext& context) {
+// second one: then refusals are answered by the filter itself and seen by nobody, unless the plan says they must be.
+int load_observed_filter(ChildContext& context) {
   const sock_fprog& program = context.filter;
   constexpr unsigned long kWaitKillable = 1UL << 5;  // SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV, from Linux 5.19
   long listener =
@@ -108,6 +111,8 @@ int load_observed_filter(const ChildContext& context) {
   if (listener < 0 && errno == EINVAL)
     listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
   if (listener < 0) {
+    if (context.must_observe) return -1;
+    context.unseen_errno = errno;
     for (unsigned i = 0; i < program.len; ++i)
       if (program.filter[i].code == (BPF_RET | BPF_K) && program.filter[i].k == SECCOMP_RET_USER_NOTIF)
         program.filter[i].k = SECCOMP_RET_ERRNO | EPERM;
@@ -170,7 +175,7 @@ int exec_init(const ChildContext& context) {
   return static_cast<int>(syscall(SYS_execveat, context.init_fd, "", context.argv, context.environment, AT_EMPTY_PATH));
 }
 
-int perform(Tree& tree, int& ruleset, const ChildOperation& op, const ChildContext& context) {
+int perform(Tree& tree, int& ruleset, const ChildOperation& op, ChildContext& context) {
   switch (op.step) {
     case Step::landlock_ruleset:
     case Step::landlock_path:

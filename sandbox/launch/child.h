@@ -40,6 +40,7 @@ struct ChildContext {
   int last_capability = 40;
   sock_fprog guard{};
   sock_fprog filter{};
+  bool must_observe = false;      // no listener is an error
   bool observe_refusals = false;  // the filter has a listener, which init holds: its number is written there:
   char* listener_word = nullptr;  // 12 bytes, "-"
   int init_fd = -1;
@@ -49,6 +50,7 @@ struct ChildContext {
   char* const* environment = nullptr;
 
   // The answer, read by the launcher after the child has gone on or died.
+  volatile int unseen_errno = 0;  // refusals are not seen, for this reason
   volatile int failed_errno = 0;
   volatile std::size_t failed_at = 0;  // index into operations; `count` where it was none of them
   const char* volatile failed_what = nullptr;

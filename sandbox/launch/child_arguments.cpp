@@ -53,7 +53,7 @@ SetupFailure ChildOperations::explain(std::size_t index, int code) const {
 void ChildArguments::set_identity(const LaunchPlan& plan) {
   for (const Operation& op : plan.operations) {
     if (op.step == Step::user_namespace) {
-      const std::uint32_t inside = (op.flags & 1) ? 0 : kInsideUserId;
+      const std::uint32_t inside = (op.flags & kInsideRoot) ? 0 : kInsideUserId;
       context.owner_uid = static_cast<uid_t>(op.number) + inside;
       context.owner_gid = context.owner_uid;
       context.uid = inside;

@@ -93,15 +93,16 @@ void to_json(nlohmann::json& json, const ExitRecord& r) {
           {"detail", r.detail},
           {"origin", r.origin},
           {"wall_ms", r.wall_ms},
-          {"cpu_ms", r.cpu_ms},
-          {"peak_memory", r.peak_memory},
-          {"oom_kills", r.oom_kills},
-          {"pids_refusals", r.pids_refusals},
-          {"pressure", r.pressure},
           {"stdout_dropped", r.stdout_dropped},
           {"stderr_dropped", r.stderr_dropped},
           {"ended_unix_ms", r.ended_unix_ms},
           {"denials", r.denials}};
+  if (!r.metered) return;
+  json["cpu_ms"] = r.cpu_ms;
+  json["peak_memory"] = r.peak_memory;
+  json["oom_kills"] = r.oom_kills;
+  json["pids_refusals"] = r.pids_refusals;
+  json["pressure"] = r.pressure;
 }
 
 void from_json(const nlohmann::json& json, ExitRecord& r) {
@@ -114,11 +115,14 @@ void from_json(const nlohmann::json& json, ExitRecord& r) {
   json.at("detail").get_to(r.detail);
   json.at("origin").get_to(r.origin);
   json.at("wall_ms").get_to(r.wall_ms);
-  json.at("cpu_ms").get_to(r.cpu_ms);
-  json.at("peak_memory").get_to(r.peak_memory);
-  json.at("oom_kills").get_to(r.oom_kills);
-  json.at("pids_refusals").get_to(r.pids_refusals);
-  if (const auto pressure = json.find("pressure"); pressure != json.end()) pressure->get_to(r.pressure);
+  r.metered = json.contains("cpu_ms");
+  if (r.metered) {
+    json.at("cpu_ms").get_to(r.cpu_ms);
+    json.at("peak_memory").get_to(r.peak_memory);
+    json.at("oom_kills").get_to(r.oom_kills);
+    json.at("pids_refusals").get_to(r.pids_refusals);
+    if (const auto pressure = json.find("pressure"); pressure != json.end()) pressure->get_to(r.pressure);
+  }
   json.at("stdout_dropped").get_to(r.stdout_dropped);
   json.at("stderr_dropped").get_to(r.stderr_dropped);
   json.at("ended_unix_ms").get_to(r.ended_unix_ms);

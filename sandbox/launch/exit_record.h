@@ -60,6 +60,7 @@ struct ExitRecord {
   std::string detail;  // one sentence for a person, with the rule behind the ending
   std::string origin;  // policy line (JSON pointer) behind the ending: "/limits/memory"; may be empty
   std::int64_t wall_ms = 0;
+  bool metered = true;            // it had a cgroup of its own; without, the four figures below are not known
   std::int64_t cpu_ms = 0;        // user + system, of the whole cgroup
   std::uint64_t peak_memory = 0;  // bytes; 0 where the host does not tell
   std::uint64_t oom_kills = 0;    // processes the memory limit killed, also when the command went on

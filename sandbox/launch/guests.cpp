@@ -93,6 +93,7 @@ std::vector<std::string> Guests::all() const {
 ExitRecord Guests::record(const std::string& id, const Guest& guest) {
   ExitRecord r;
   r.id = id;
+  r.metered = false;
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   r.ended_unix_ms = now.tv_sec * 1000LL + now.tv_nsec / 1000000;

@@ -193,6 +193,7 @@ Result<LiveSandbox> LauncherClient::launch(const LaunchRequest& request) {
                      .pid = answer.at("pid").get<int>(),
                      .start_time = answer.at("start_time").get<std::uint64_t>(),
                      .cgroup = answer.at("cgroup").get<std::string>(),
+                     .unseen_errno = answer.at("unseen").get<int>(),
                      .ended = {}};
 }
 
@@ -221,7 +222,8 @@ Result<std::vector<LiveSandbox>> LauncherClient::list() {
   std::vector<LiveSandbox> rows;
   const json answer = parse(message);
   for (const auto& row : answer.at("ok")) {
-    LiveSandbox live{.id = row.at("id").get<std::string>(), .pid = 0, .start_time = 0, .cgroup = {}, .ended = {}};
+    LiveSandbox live{
+        .id = row.at("id").get<std::string>(), .pid = 0, .start_time = 0, .cgroup = {}, .unseen_errno = 0, .ended = {}};
     if (const auto ended = row.find("ended"); ended != row.end()) {
       live.ended = ended->get<ExitRecord>();
     } else {
@@ -279,6 +281,18 @@ Result<> LauncherClient::exec(const std::string& id, const std::string& exec_id,
   j["stdio"] = pack_stdio(fds, stdin_fd, stdout_fd, stderr_fd);
   BULKHEAD_TRY(call(dump(j), fds));
   return {};
+}
+
+Result<MissingWalls> LauncherClient::try_walls(const WallSet& walls) {
+  json names = json::array();
+  for (const Wall wall : walls) names.push_back(name(wall));
+  BULKHEAD_ASSIGN(const Message message,
+                  call(dump({{"op", "try_walls"}, {"serial", ++serial_}, {"walls", std::move(names)}})));
+  MissingWalls missing;
+  const json answer = parse(message);
+  for (const auto& [word, text] : answer.at("ok").items())
+    if (const WallInfo* info = find_wall(word)) missing[info->wall] = text.get<std::string>();
+  return missing;
 }
 
 Result<> LauncherClient::shutdown() {

@@ -35,6 +35,7 @@ struct LiveSandbox {
   int pid = 0;                   // of init, in our pid namespace
   std::uint64_t start_time = 0;  // clock ticks since boot
   std::string cgroup;            // relative to the launcher's root node
+  int unseen_errno = 0;          // refused system calls are not seen (the wall refusals-seen), for this reason
   std::optional<ExitRecord> ended;
 };
 
@@ -70,7 +71,8 @@ class LauncherClient {
   Result<> exec(const std::string& id, const std::string& exec_id, const std::vector<std::string>& argv,
                 const std::map<std::string, std::string>& environment, const std::string& cwd, int stdin_fd,
                 int stdout_fd, int stderr_fd);
-  Result<> shutdown();  // kills what lives, removes its cgroups, ends
+  Result<MissingWalls> try_walls(const WallSet& walls);  // by the launcher, which is root; also by one that failed
+  Result<> shutdown();                                   // kills what lives, removes its cgroups, ends
 
   // Blocks until a sandbox ends. For an event loop: wait until fd() is readable, then call poll_exits().
   Result<ExitRecord> next_exit();

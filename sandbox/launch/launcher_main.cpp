@@ -1,5 +1,6 @@
 // bulkhead-launcher: wires the server and runs it. Started by bulkheadd (detached, with a named socket) or by
 // `bulkhead sandbox run` (private, with one socketpair end).
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -85,8 +86,15 @@ int main(int argc, char** argv) {
     options.listener = std::move(*listener);
     options.socket_path = socket_path;
   }
+  bulkhead::Channel client;  // for the case that we cannot get ready
+  if (channel_fd >= 0) client = bulkhead::Channel(bulkhead::Fd(::fcntl(channel_fd, F_DUPFD_CLOEXEC, 3)));
   auto server = bulkhead::LauncherServer::create(std::move(options));
+  if (!server && channel_fd >= 0) {
+    bulkhead::tell_failure(client, server.error());
+    return 3;
+  }
   if (!server) return complain(ready_fd, server.error());
+  client = bulkhead::Channel();
   if (ready_fd >= 0) ::close(ready_fd);  // the end of the stream, with nothing before it, means ready
   const auto ended = (*server)->run();
   return ended ? 0 : complain(-1, ended.error());

@@ -72,6 +72,8 @@ class OpenUmask {
 Result<PreparedRoots> PreparedRoots::open() {
   PreparedRoots roots;
   BULKHEAD_ASSIGN(roots.home_, open_file("/proc/self/ns/mnt", O_RDONLY));
+  // Where it may not be entered (a filter above us), better now than with no way back.
+  if (::setns(roots.home_.get(), CLONE_NEWNS) != 0) return errno_error("enter own mount namespace");
   return roots;
 }
 

@@ -42,7 +42,7 @@ std::uint64_t namespace_flags(const std::string& words) {
   return flags;
 }
 
-Result<Cgroup> make_cgroup(const LaunchSite& site, const LaunchPlan& plan) {
+Result<std::optional<Cgroup>> make_cgroup(const LaunchSite& site, const LaunchPlan& plan) {
   std::set<std::string> controllers{"memory"};  // for its peak, limited or not
   for (const Operation& op : plan.operations)
     if (op.step == Step::limit_cgroup) controllers.insert(op.target.substr(0, op.target.find('_')));  // cpu_weight: cpu
@@ -57,15 +57,14 @@ Result<Cgroup> make_cgroup(const LaunchSite& site, const LaunchPlan& plan) {
         return std::unexpected(limited.error());
       }
   }
-  if (!cgroup) return fail("plan", "", "has no create_cgroup");
-  return std::move(*cgroup);
+  return cgroup;
 }
 
 }  // namespace
 
 // Between the cgroup, which is made, and the life of the sandbox.
 std::expected<Sandbox, SetupFailure> Sandbox::start(const LaunchSite& site, const LaunchPlan& plan,
-                                                    const Cgroup& cgroup, int user_namespace, const Stdio& stdio,
+                                                    const Cgroup* cgroup, int user_namespace, const Stdio& stdio,
                                                     int record) {
   const auto binds = open_own_binds(plan);
   if (!binds) return std::unexpected(binds.error());
@@ -76,20 +75,23 @@ std::expected<Sandbox, SetupFailure> Sandbox::start(const LaunchSite& site, cons
   if (auto set = p.set_operations(plan, root->operations, *binds); !set) return std::unexpected(set.error());
   std::string mode = "i";
   if (stdio.capture) mode += 'c';
-  if (site.end_with_launcher) mode += 'd';
+  // Without a cgroup nobody would find it once its launcher is gone.
+  if (site.end_with_launcher || cgroup == nullptr) mode += 'd';
   const bool learns = !plan.learning.empty();
   if (learns) mode += 'l';
   p.set_command(plan.command, mode, plan.output_bytes);
   p.context.observe_refusals = !learns;
-  p.set_v1_tasks(cgroup.v1_tasks());
+  if (cgroup != nullptr) p.set_v1_tasks(cgroup->v1_tasks());
   p.context.user_namespace = user_namespace;
   p.context.last_capability = site.last_capability;
   p.context.init_fd = site.init_fd;
   if (learns)
     if (auto placed = p.set_learning(plan.learning, stdio.learn); !placed) return failed(Step::seccomp, placed.error());
   std::uint64_t flags = 0;
-  for (const Operation& op : plan.operations)
+  for (const Operation& op : plan.operations) {
     if (op.step == Step::new_namespaces) flags = namespace_flags(op.text);
+    if (op.step == Step::seccomp) p.context.must_observe = (op.flags & kMustBeSeen) != 0;
+  }
   Fd network;
   if (flags & CLONE_NEWNET) network = site.networks->take();
   if (network.valid()) flags &= ~std::uint64_t{CLONE_NEWNET};
@@ -104,7 +106,7 @@ std::expected<Sandbox, SetupFailure> Sandbox::start(const LaunchSite& site, cons
   sandbox.started_ = Clock::now();
   int pidfd = -1;
   if (auto entered = site.roots->enter(*root); !entered) return failed(Step::new_namespaces, entered.error());
-  sandbox.pid_ = clone_child(p.context, flags, cgroup.v2_fd(), pidfd);
+  sandbox.pid_ = clone_child(p.context, flags, cgroup != nullptr ? cgroup->v2_fd() : -1, pidfd);
   const int code = errno;
   site.roots->leave();
   if (sandbox.pid_ < 0) return failed(Step::new_namespaces, Error{.operation = "clone", .code = code});
@@ -114,6 +116,7 @@ std::expected<Sandbox, SetupFailure> Sandbox::start(const LaunchSite& site, cons
     return std::unexpected(p.failure());
   }
   sandbox.start_time_ = process_start_time(sandbox.pid_).value_or(0);
+  sandbox.unseen_errno_ = p.context.unseen_errno;
   return sandbox;
 }
 
@@ -122,16 +125,16 @@ std::expected<Sandbox, SetupFailure> Sandbox::launch(const LaunchSite& site, std
   auto cgroup = make_cgroup(site, plan);
   if (!cgroup) return failed(Step::create_cgroup, cgroup.error());
 
-  auto launched = start(site, plan, *cgroup, user_namespace, stdio, record.get());
+  auto launched = start(site, plan, *cgroup ? &**cgroup : nullptr, user_namespace, stdio, record.get());
   if (!launched) {
-    (void)cgroup->remove();
+    if (*cgroup) (void)(*cgroup)->remove();
     return std::unexpected(std::move(launched.error()));
   }
   Sandbox sandbox = std::move(*launched);
   sandbox.id_ = std::move(id);
   sandbox.record_ = keep(std::move(record));
   sandbox.cgroup_ = std::move(*cgroup);
-  sandbox.cgroup_->close_entrances();
+  if (sandbox.cgroup_) sandbox.cgroup_->close_entrances();
   sandbox.oom_kills_all_ = site.cgroups.mode == CgroupMode::v2;
   for (const Operation& op : plan.operations) {
     if (op.step == Step::limit_wall) sandbox.wall_deadline_ = sandbox.started_ + std::chrono::milliseconds(op.number);
@@ -150,7 +153,8 @@ std::expected<Sandbox, SetupFailure> Sandbox::launch(const LaunchSite& site, std
 
 Result<> Sandbox::kill(EndReason cause) {
   if (!cause_) cause_ = cause;
-  return cgroup_->kill();  // a frozen one dies too: cgroup.kill thaws what it kills (cgroup-v2.rst)
+  if (cgroup_) return cgroup_->kill();  // a frozen one dies too: cgroup.kill thaws what it kills (cgroup-v2.rst)
+  return signal(SIGKILL);  // of init, with which the kernel ends all of its pid namespace (pid_namespaces(7))
 }
 
 Result<> Sandbox::signal(int number) {
@@ -160,12 +164,14 @@ Result<> Sandbox::signal(int number) {
 }
 
 Result<> Sandbox::set_frozen(bool frozen) {
+  if (!cgroup_) return fail("freeze", id_, "has no cgroup: the wall limits is missing here", "see `bulkhead doctor`");
   BULKHEAD_TRY(cgroup_->set_frozen(frozen));
   frozen_ = frozen;
   return {};
 }
 
 std::optional<Clock::time_point> Sandbox::first_look() const {
+  if (!cgroup_) return wall_deadline_;
   if (cpu_limit_us_ == 0 && oom_kills_all_) return wall_deadline_;
   const auto soon = started_ + kLookAgain;
   return wall_deadline_ ? std::min(soon, *wall_deadline_) : soon;
@@ -177,6 +183,7 @@ std::optional<Clock::time_point> Sandbox::enforce(Clock::time_point now) {
     (void)kill(EndReason::wall_time);
     return std::nullopt;
   }
+  if (!cgroup_) return wall_deadline_;
   if (cpu_limit_us_ != 0 && cgroup_->cpu_us() >= cpu_limit_us_) {
     (void)kill(EndReason::cpu_time);
     return std::nullopt;
@@ -258,14 +265,17 @@ ExitRecord Sandbox::conclude() {
   const auto record = read_init_record(record_.get());
   if (record) note_end(r, *record, by_signal ? InitEnd::killed : InitEnd::exited, plan_.command.argv.front());
   r.denials = read_init_denials(record_.get());
-  const CgroupUsage usage = cgroup_->usage();
-  r.cpu_ms = static_cast<std::int64_t>(usage.cpu_us / 1000);
-  r.peak_memory = usage.memory_peak;
-  r.oom_kills = usage.oom_kills;
-  r.pids_refusals = usage.pids_refusals;
-  r.pressure = {.cpu_ms = static_cast<std::int64_t>(usage.cpu_stalled_us / 1000),
-                .memory_ms = static_cast<std::int64_t>(usage.memory_stalled_us / 1000),
-                .io_ms = static_cast<std::int64_t>(usage.io_stalled_us / 1000)};
+  r.metered = cgroup_.has_value();
+  if (cgroup_) {
+    const CgroupUsage usage = cgroup_->usage();
+    r.cpu_ms = static_cast<std::int64_t>(usage.cpu_us / 1000);
+    r.peak_memory = usage.memory_peak;
+    r.oom_kills = usage.oom_kills;
+    r.pids_refusals = usage.pids_refusals;
+    r.pressure = {.cpu_ms = static_cast<std::int64_t>(usage.cpu_stalled_us / 1000),
+                  .memory_ms = static_cast<std::int64_t>(usage.memory_stalled_us / 1000),
+                  .io_ms = static_cast<std::int64_t>(usage.io_stalled_us / 1000)};
+  }
   const bool failed = r.reason == EndReason::signalled || (r.reason == EndReason::exited && r.exit_code != 0);
   // A kill that came too late does not rewrite how the command ended.
   const bool ended_itself = !by_signal && record && record->outcome == InitOutcome::exited;
@@ -290,6 +300,6 @@ void Sandbox::reap() {
   pidfd_.reset();
 }
 
-Result<> Sandbox::remove_cgroup() { return cgroup_->remove(); }
+Result<> Sandbox::remove_cgroup() { return cgroup_ ? cgroup_->remove() : Result<>(); }
 
 }  // namespace bulkhead

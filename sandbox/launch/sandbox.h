@@ -53,10 +53,11 @@ class Sandbox {
   std::uint64_t start_time() const { return start_time_; }
   int pidfd() const { return pidfd_.get(); }
   const LaunchPlan& plan() const { return plan_; }
-  const std::string& cgroup_node() const { return cgroup_->node(); }
+  std::string cgroup_node() const { return cgroup_ ? cgroup_->node() : ""; }
   bool is_frozen() const { return frozen_; }
   int guests_fd() const { return guests_.get(); }  // to init, see init_protocol.h; -1: it takes no further commands
   void hang_up() { guests_.reset(); }
+  int unseen_errno() const { return unseen_errno_; }  // refused system calls are not seen, for this reason; 0: they are
 
   Result<> kill(EndReason cause);  // the first cause stays
   Result<> signal(int number);
@@ -73,14 +74,15 @@ class Sandbox {
 
  private:
   static std::expected<Sandbox, SetupFailure> start(const LaunchSite& site, const LaunchPlan& plan,
-                                                    const Cgroup& cgroup, int user_namespace, const Stdio& stdio,
+                                                    const Cgroup* cgroup, int user_namespace, const Stdio& stdio,
                                                     int record);
   std::string id_;
   LaunchPlan plan_;
   pid_t pid_ = -1;
   std::uint64_t start_time_ = 0;
   Fd pidfd_, record_, guests_;
-  std::optional<Cgroup> cgroup_;  // there once launch() has returned
+  std::optional<Cgroup> cgroup_;  // none: a plan without the wall `limits`
+  int unseen_errno_ = 0;
   std::optional<EndReason> cause_;
   bool frozen_ = false;
   bool oom_kills_all_ = false;  // memory.oom.group

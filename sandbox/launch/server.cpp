@@ -19,7 +19,9 @@
 #include "sandbox/base/cbor.h"
 #include "sandbox/host/host_facts.h"
 #include "sandbox/launch/init_record.h"
+#include "sandbox/launch/own_mounts.h"
 #include "sandbox/launch/user_namespace.h"
+#include "sandbox/launch/wall_tries.h"
 #include "sandbox/launch/workspace_mount.h"
 #include "sandbox/sys/files.h"
 
@@ -73,6 +75,16 @@ Result<> write_new_file(const std::string& path, const std::string& text) {
   return {};
 }
 
+json try_walls_named(const json& request) {
+  const auto facts = probe_host();
+  if (!facts) return to_reply(facts.error());
+  json missing = json::object();
+  for (const json& word : request.at("walls"))
+    if (const WallInfo* info = find_wall(word.get<std::string>()))
+      if (const auto answer = try_wall(info->wall, *facts)) missing[std::string(info->name)] = *answer;
+  return {{"ok", std::move(missing)}};
+}
+
 bool safe_name(const std::string& name) {
   if (name.empty() || name.size() > 200 || name.front() == '/' || name.back() == '/') return false;
   return name.find("..") == std::string::npos && name.find("//") == std::string::npos &&
@@ -91,18 +103,9 @@ Result<std::unique_ptr<LauncherServer>> LauncherServer::create(LauncherOptions o
 LauncherServer::~LauncherServer() = default;
 
 Result<> LauncherServer::prepare() {
-  // Our mounts are ours: nothing we attach reaches the host, and it all ends with us and our sandboxes. What the host
-  // mounts and unmounts reaches us, so that we keep no file system of it busy.
-  if (::unshare(CLONE_NEWNS) != 0) return errno_error("unshare mounts");
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) {
-    auto error = errno_error("keep mounts from the host");
-    if (error.error().code == EINVAL)
-      error.error().hint = "the root directory is no mount point: in a chroot, bind it to itself and pivot into it";
-    return error;
-  }
+  // Our mounts end with us and our sandboxes.
+  BULKHEAD_TRY(enter_own_mounts());
   BULKHEAD_ASSIGN(const HostFacts facts, probe_host());
-  if (facts.cgroups.mode == CgroupMode::none)
-    return fail("launcher", "cgroups", facts.cgroups.reason, "see `bulkhead doctor`");
   BULKHEAD_ASSIGN(init_, seal_init(options_.init_path));
   BULKHEAD_ASSIGN(UidRanges ranges, UidRanges::open(options_.uid_lock_file, options_.cgroup_root));
   ranges_ = std::make_unique<UidRanges>(std::move(ranges));
@@ -369,6 +372,7 @@ json LauncherServer::handle(const json& request, std::string_view rest, std::vec
                                   .upper = request.at("upper").get<std::string>(),
                                   .work = request.at("work").get<std::string>()}));
   if (op == "unmount_workspace") return reply(unmount_workspace(request.at("name").get<std::string>()));
+  if (op == "try_walls") return try_walls_named(request);
   if (op == "shutdown") {
     stop_listening();
     stop_ = true;
@@ -432,24 +436,34 @@ json LauncherServer::launch(const json& request, std::string_view encoded, std::
   if (!plan) return to_reply(plan.error());
   const RequestStdio taken = take_stdio(request, fds);
   if (!taken.complete) return to_reply(Error{.operation = "launch", .object = id, .detail = "descriptors are missing"});
-  int user_namespace = -1;
-  for (const Operation& op : plan->operations)
-    if (op.step == Step::user_namespace) {
-      auto fd = ranges_->user_namespace(static_cast<std::uint32_t>(op.number));
-      if (!fd) return to_reply(fd.error(), std::string(name(op.step)));
-      user_namespace = *fd;
-    }
+  const auto user_namespace = namespace_for(*plan);
+  if (!user_namespace) return to_reply(user_namespace.error(), std::string(name(Step::user_namespace)));
   auto record = open_record(id);
   if (!record) return to_reply(record.error());
-  auto sandbox = Sandbox::launch(site_, id, std::move(*plan), user_namespace, taken.stdio, std::move(*record));
+  auto sandbox = Sandbox::launch(site_, id, std::move(*plan), *user_namespace, taken.stdio, std::move(*record));
   if (!sandbox) {
     if (!options_.state_dir.empty()) ::unlink(record_path(id, ".init").c_str());
     return to_reply(sandbox.error().error, sandbox.error().step);
   }
-  const json answer = {
-      {"ok", {{"pid", sandbox->pid()}, {"start_time", sandbox->start_time()}, {"cgroup", sandbox->cgroup_node()}}}};
+  const json answer = {{"ok",
+                        {{"pid", sandbox->pid()},
+                         {"start_time", sandbox->start_time()},
+                         {"cgroup", sandbox->cgroup_node()},
+                         {"unseen", sandbox->unseen_errno()}}}};
   if (auto watched = register_sandbox(std::move(*sandbox)); !watched) return to_reply(watched.error());
   return answer;
+}
+
+// The user namespace a plan names; -1 where it names none.
+Result<int> LauncherServer::namespace_for(const LaunchPlan& plan) {
+  for (const Operation& op : plan.operations) {
+    if (op.step != Step::user_namespace) continue;
+    BULKHEAD_ASSIGN(const RangeNamespace* made, ranges_->user_namespace(static_cast<std::uint32_t>(op.number)));
+    if ((op.flags & kNoneBelow) && made->below_errno != 0)
+      return errno_error("forbid namespaces below", "/proc/sys/user/max_user_namespaces", made->below_errno);
+    return made->fd.get();
+  }
+  return -1;
 }
 
 json LauncherServer::exec(const json& request, std::vector<Fd> fds) {
@@ -565,10 +579,10 @@ Result<std::string> LauncherServer::mount_workspace(const WorkspaceMount& mount)
   if (!safe_name(mount.name)) return fail("mount workspace", mount.name, "not a usable name");
   const std::string at = options_.state_dir + "/mnt/" + file_name(mount.name);
   if (exists(at)) return errno_error("mount workspace", at, EEXIST);
-  BULKHEAD_ASSIGN(const int user_namespace, ranges_->user_namespace(mount.range_base));
+  BULKHEAD_ASSIGN(const RangeNamespace* range, ranges_->user_namespace(mount.range_base));
   const std::string staging = options_.state_dir + "/mnt/.staging";
   BULKHEAD_TRY(make_directory(staging, 0700));
-  BULKHEAD_ASSIGN(const Fd overlay, make_workspace_overlay(mount, user_namespace, staging));
+  BULKHEAD_ASSIGN(const Fd overlay, make_workspace_overlay(mount, range->fd.get(), staging));
   BULKHEAD_TRY(make_directory(at, 0700));
   if (::move_mount(overlay.get(), "", AT_FDCWD, at.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0) {
     auto error = errno_error("attach workspace at", at);
@@ -595,6 +609,21 @@ void LauncherServer::kill_everything() {
   while (!cgroups_to_remove_.empty() && Clock::now() < deadline) {
     remove_cgroups();
     if (!cgroups_to_remove_.empty()) ::poll(nullptr, 0, 2);
+  }
+}
+
+void tell_failure(Channel& client, const Error& why) {
+  for (;;) {
+    const auto message = client.receive();
+    if (!message || !*message) return;
+    json answer = to_reply(why);
+    std::string_view plan;
+    if (const auto request = read_cbor((*message)->text, &plan); request && request->is_object()) {
+      if (request->value("op", "") == "try_walls") answer = try_walls_named(*request);
+      answer["serial"] = request->value("serial", 0);
+    }
+    const auto bytes = json::to_cbor(answer);
+    if (!client.send({reinterpret_cast<const char*>(bytes.data()), bytes.size()})) return;
   }
 }
 

@@ -60,6 +60,7 @@ class LauncherServer {
   nlohmann::json handle(const nlohmann::json& request, std::string_view rest, std::vector<Fd> fds);
   nlohmann::json launch(const nlohmann::json& request, std::string_view encoded, std::vector<Fd> fds);
   nlohmann::json exec(const nlohmann::json& request, std::vector<Fd> fds);
+  Result<int> namespace_for(const LaunchPlan& plan);
   nlohmann::json list() const;
   Result<std::string> mount_workspace(const WorkspaceMount& mount);
   Result<> unmount_workspace(const std::string& name);
@@ -103,5 +104,9 @@ class LauncherServer {
   bool private_ = false;  // has one client and ends with it
   bool stop_ = false;
 };
+
+// For a private launcher that could not get ready: tells its client why, in answer to whatever it asks, and which walls
+// are missing, until it goes.
+void tell_failure(Channel& client, const Error& why);
 
 }  // namespace bulkhead

@@ -171,6 +171,8 @@ int do_file(const Tree& tree, const ChildOperation& op) {
 
 int do_proc(const Tree& tree, const ChildOperation& op) {
   const Fd mount(new_file_system("proc", nullptr, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  if (!mount.valid()) return -1;
+  if ((op.flags & kCovers) && umount2(op.target, MNT_DETACH | UMOUNT_NOFOLLOW) != 0) return -1;
   return attach(tree, op, mount.get(), true);
 }
 

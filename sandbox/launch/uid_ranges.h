@@ -7,6 +7,7 @@
 #include <string>
 
 #include "sandbox/base/result.h"
+#include "sandbox/launch/uid_space.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/sys/fd.h"
 
@@ -20,14 +21,15 @@ class UidRanges {
   Result<std::uint32_t> acquire();     // the first uid of a free range
   Result<> adopt(std::uint32_t base);  // a range named before; EAGAIN when another launcher has it
   Result<> release(std::uint32_t base);
-  // The range's user namespace, made at first use.
-  Result<int> user_namespace(std::uint32_t base);
+  // The range's user namespace, made at first use; valid until the range is released.
+  Result<const RangeNamespace*> user_namespace(std::uint32_t base);
 
  private:
   Result<> lock(std::uint32_t index, short type);
   Fd file_;
   ProcInstance proc_;
-  std::map<std::uint32_t, Fd> held_;  // base -> user namespace, unset until used
+  UidSpace space_;
+  std::map<std::uint32_t, RangeNamespace> held_;  // base -> user namespace, unset until used
   std::uint32_t next_ = 0;
 };
 

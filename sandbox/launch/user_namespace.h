@@ -17,9 +17,13 @@ inline constexpr std::uint32_t kInsideUserId = 1000;
 
 // A user namespace that maps 0…65535 to the range at `base`, created under that range's own first uid: what the kernel
 // counts per user (inotify instances, further namespaces, …) is then charged to the range, not to root. No user
-// namespace can be made below it (user.max_user_namespaces = 0 inside) where /proc/sys can be written; `proc` is a proc
-// file system to do it through.
-Result<Fd> make_range_namespace(std::uint32_t base, int proc);
+// namespace can be made below it (user.max_user_namespaces = 0 inside) where /proc/sys can be written, else
+// `below_errno` says why not; `proc` is a proc file system to do it through.
+struct RangeNamespace {
+  Fd fd;
+  int below_errno = 0;  // 0: none can be made below it
+};
+Result<RangeNamespace> make_range_namespace(std::uint32_t base, int proc);
 
 // A proc file system for make_range_namespace(), replaced now and then: in one instance the kernel keeps an entry of
 // /proc/sys/user for each user namespace that has looked, all of one name, and looks through all of them the next time.

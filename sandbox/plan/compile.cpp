@@ -1,11 +1,15 @@
 // Policy and host in, operations out. Each mechanism adds its piece from one function of its own; compile_plan() at the
 // end is the order in which the kernel sees them, on one screen.
+#include <linux/seccomp.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <set>
 
 #include "sandbox/host/landlock_abi.h"
 #include "sandbox/plan/landlock_rules.h"
 #include "sandbox/plan/plan.h"
+#include "sandbox/plan/required_walls.h"
 
 namespace bulkhead {
 namespace {
@@ -20,6 +24,8 @@ struct Builder {
   std::vector<Operation> ops;
   std::set<std::string> made;     // directories that exist in the tree so far
   std::set<std::string> mounted;  // of them, those that something stands on
+  MissingWalls missing;           // and not required
+  std::vector<LeftOut> left_out;
 
   Operation& add(Step step, Origin origin) {
     ops.push_back({.step = step, .origin = std::move(origin)});
@@ -38,19 +44,40 @@ struct Builder {
     made.insert(parent.str());
   }
 
-  bool in_range() const { return !place.use_host_identity; }
+  // What `build` adds, or, where the wall is missing, what is left out.
+  template <class Build>
+  void part_of(Wall wall, Build build) {
+    const auto answer = missing.find(wall);
+    if (answer == missing.end()) return build();
+    std::vector<Operation> others = std::move(ops);
+    ops.clear();
+    build();
+    left_out.push_back({wall, answer->second, std::move(ops)});
+    ops = std::move(others);
+  }
+
+  bool lacks(Wall wall) const { return missing.contains(wall); }
+  // Three identities: an own range in a user namespace; where there are none, an own uid out of that range; a host
+  // user.
+  bool in_range() const { return !place.use_host_identity && !lacks(Wall::user_namespace); }
+  bool own_uid() const { return !place.use_host_identity && lacks(Wall::user_namespace); }
+  std::uint32_t uid() const {
+    return in_range() ? inside_uid() : own_uid() ? place.range_base + kInsideUid : place.host_uid;
+  }
+  std::uint32_t gid() const { return place.use_host_identity ? place.host_gid : uid(); }
   std::uint32_t inside_uid() const { return spec.allows(Loosening::inside_root) ? 0 : kInsideUid; }
 };
+
+Origin origin_of(const Limits& limits, const char* key) {
+  const auto found = limits.origins.find(key);
+  return found == limits.origins.end() ? Origin(kBuiltIn) : found->second;
+}
 
 void add_cgroup(Builder& b) {
   b.add(Step::create_cgroup, kBuiltIn).target = b.place.cgroup;
   const Limits& limits = b.spec.limits();
-  const auto origin = [&](const char* key) {
-    const auto found = limits.origins.find(key);
-    return found == limits.origins.end() ? Origin(kBuiltIn) : found->second;
-  };
   const auto limit = [&](Step step, const char* target, std::uint64_t number, const char* key) {
-    Operation& op = b.add(step, origin(key));
+    Operation& op = b.add(step, origin_of(limits, key));
     op.target = target;
     op.number = number;
   };
@@ -64,17 +91,33 @@ void add_cgroup(Builder& b) {
   if (limits.pids != 0) limit(Step::limit_cgroup, "pids", limits.pids, "pids");
   if (limits.io_read != 0) limit(Step::limit_cgroup, "io_read", limits.io_read, "io_read");
   if (limits.io_write != 0) limit(Step::limit_cgroup, "io_write", limits.io_write, "io_write");
-  if (limits.wall.count() != 0)
-    limit(Step::limit_wall, "wall", static_cast<std::uint64_t>(limits.wall.count()), "wall");
   if (limits.cpu_time.count() != 0)
     limit(Step::limit_cpu_time, "cpu_time", static_cast<std::uint64_t>(limits.cpu_time.count()), "cpu_time");
 }
 
-void add_identity_choice(Builder& b) {
-  if (b.in_range()) {
-    Operation& op = b.add(Step::user_namespace, kBuiltIn);
-    op.number = b.place.range_base;
-    op.flags = b.inside_uid() == 0 ? 1 : 0;
+// By the launcher's own clock.
+void add_wall_time(Builder& b) {
+  const Limits& limits = b.spec.limits();
+  if (limits.wall.count() == 0) return;
+  Operation& op = b.add(Step::limit_wall, origin_of(limits, "wall"));
+  op.target = "wall";
+  op.number = static_cast<std::uint64_t>(limits.wall.count());
+}
+
+void add_identity_choice(Builder& b, const WallSet& required) {
+  if (!b.place.use_host_identity)
+    b.part_of(Wall::user_namespace, [&] {
+      Operation& op = b.add(Step::user_namespace, kBuiltIn);
+      op.number = b.place.range_base;
+      op.flags =
+          (b.inside_uid() == 0 ? kInsideRoot : 0u) | (required.contains(Wall::no_namespaces_below) ? kNoneBelow : 0u);
+    });
+  if (b.lacks(Wall::no_namespaces_below)) b.part_of(Wall::no_namespaces_below, [] {});
+  if (b.in_range()) return;
+  if (b.own_uid()) {
+    Operation& op = b.add(Step::host_identity, b.spec.origin("require"));
+    op.number = b.uid();
+    op.text = std::to_string(b.gid());
     return;
   }
   Operation& op = b.add(Step::host_identity, b.spec.origin("allow"));
@@ -91,7 +134,7 @@ void add_namespaces(Builder& b) {
 
 void add_inside_namespaces(Builder& b) {
   b.add(Step::cgroup_namespace, kBuiltIn);
-  b.add(Step::session_keyring, kBuiltIn);
+  b.part_of(Wall::keyring, [&] { b.add(Step::session_keyring, kBuiltIn); });
   if (!b.spec.allows(Loosening::host_network)) b.add(Step::loopback, kBuiltIn);
   b.add(Step::hostname, b.spec.origin("hostname")).text = b.spec.hostname();
 }
@@ -143,8 +186,8 @@ void add_file(Builder& b, const std::string& target, std::string content) {
 
 // Accounts as the sandbox sees them; the host's own never show.
 void add_accounts(Builder& b) {
-  const auto uid = std::to_string(b.in_range() ? b.inside_uid() : b.place.host_uid);
-  const auto gid = std::to_string(b.in_range() ? b.inside_uid() : b.place.host_gid);
+  const auto uid = std::to_string(b.uid());
+  const auto gid = std::to_string(b.gid());
   std::string passwd, group;
   if (uid != "0") passwd += "root:x:0:0:root:/:/usr/sbin/nologin\n";
   if (gid != "0") group += "root:x:0:\n";
@@ -186,7 +229,11 @@ void add_devices(Builder& b) {
 // What the kernel shows in /proc beyond processes: settings read-only, and nothing that names the host's memory,
 // keys, timers or other people's work (the list of the OCI default "maskedPaths", plus what is new since).
 void add_proc(Builder& b) {
-  b.add(Step::proc, kBuiltIn).target = "/proc";
+  {
+    Operation& op = b.add(Step::proc, kBuiltIn);
+    op.target = "/proc";
+    op.flags = b.host.in_user_namespace ? kCovers : 0u;
+  }
   if (b.spec.allows(Loosening::unmasked_proc)) return;
   for (const char* path : {"/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"})
     b.add(Step::read_only, kBuiltIn).target = path;
@@ -239,6 +286,14 @@ void add_shared_root(Builder& b, const std::vector<MountSpec>& mounts, const Own
   add_root(b);
   add_devices(b);
   add_mount_point(b, *SandboxPath::parse("/proc"), kBuiltIn);
+  // Inside a user namespace the kernel gives a /proc only to whom another one is in full view (mount_too_revealing() in
+  // fs/namespace.c). It stands in the shared root, where nobody runs, and goes when the fresh one comes.
+  if (b.host.in_user_namespace && !b.lacks(Wall::fresh_proc)) {
+    Operation& op = b.add(Step::bind, kBuiltIn);
+    op.target = "/proc";
+    op.text = "/proc";
+    op.flags = kReadOnly | kNoExec;
+  }
   for (const MountSpec& mount : mounts)
     if (!own.targets.contains(mount.target.str())) add_mount(b, mount);
   for (const MountSpec& mount : mounts)
@@ -252,7 +307,8 @@ void add_shared_root(Builder& b, const std::vector<MountSpec>& mounts, const Own
 
 void add_own_tree(Builder& b, const std::vector<MountSpec>& mounts, const OwnMounts& own) {
   b.add(Step::devpts, b.spec.origin("devices")).target = "/dev/pts";
-  add_proc(b);
+  // Without it /proc stays what the shared root has there: an empty directory that is read-only.
+  b.part_of(Wall::fresh_proc, [&] { add_proc(b); });
   for (const MountSpec& mount : mounts)
     if (own.targets.contains(mount.target.str())) add_mount(b, mount);
 }
@@ -269,6 +325,14 @@ void add_rlimits(Builder& b) {
   limit("core", 1, kBuiltIn);
   if (b.spec.limits().open_files != 0) limit("nofile", b.spec.limits().open_files, origin("open_files"));
   if (b.spec.limits().file_bytes != 0) limit("fsize", b.spec.limits().file_bytes, origin("file_size"));
+  if (!b.lacks(Wall::limits)) return;
+  // What stands in for a cgroup, each process by itself: RLIMIT_DATA counts private writable memory (not what is only
+  // reserved, as RLIMIT_AS would, with which some runtimes do not start).
+  if (b.spec.limits().memory_bytes != 0) limit("data", b.spec.limits().memory_bytes, origin("memory"));
+  if (b.spec.limits().cpu_time.count() != 0)
+    limit("cpu", static_cast<std::uint64_t>(b.spec.limits().cpu_time.count() + 999) / 1000, origin("cpu_time"));
+  // Counts all processes and threads of a uid: right for a uid that is the sandbox's own, and nobody else's business.
+  if (b.spec.limits().pids != 0 && !b.place.use_host_identity) limit("nproc", b.spec.limits().pids, origin("pids"));
 }
 
 void add_privileges(Builder& b) {
@@ -276,18 +340,29 @@ void add_privileges(Builder& b) {
   for (const int capability : b.spec.capabilities()) kept += (kept.empty() ? "" : ",") + std::to_string(capability);
   if (b.in_range()) b.add(Step::enter_user_namespace, kBuiltIn).number = b.place.range_base;
   b.add(Step::bounding_set, b.spec.origin("capabilities")).text = kept;
-  Operation& identity = b.add(Step::identity, b.in_range() ? Origin(kBuiltIn) : b.spec.origin("allow"));
-  identity.number = b.in_range() ? b.inside_uid() : b.place.host_uid;
+  Operation& identity = b.add(Step::identity, b.in_range()  ? Origin(kBuiltIn)
+                                              : b.own_uid() ? b.spec.origin("require")
+                                                            : b.spec.origin("allow"));
+  identity.number = b.uid();
   b.add(Step::capabilities, b.spec.origin("capabilities")).text = kept;
   b.add(Step::no_new_privs, kBuiltIn);
 }
 
-Result<> add_seccomp(Builder& b, LaunchPlan& plan) {
+// What is told to a listener is refused without one.
+std::vector<sock_filter> unobserved(std::vector<sock_filter> program) {
+  for (sock_filter& instruction : program)
+    if (instruction.code == (BPF_RET | BPF_K) && instruction.k == SECCOMP_RET_USER_NOTIF)
+      instruction.k = SECCOMP_RET_ERRNO | EPERM;
+  return program;
+}
+
+Result<> add_seccomp(Builder& b, LaunchPlan& plan, const WallSet& required) {
   const auto filter = [&](Step step, const std::vector<sock_filter>& program, std::string text, Origin origin) {
     if (program.empty()) return;
     Operation& op = b.add(step, std::move(origin));
     op.text = std::move(text);
     op.number = program.size();
+    if (step == Step::seccomp && required.contains(Wall::refusals_seen)) op.flags = kMustBeSeen;
   };
   plan.guard = b.spec.guard();
   plan.seccomp = b.spec.seccomp_program();
@@ -295,16 +370,38 @@ Result<> add_seccomp(Builder& b, LaunchPlan& plan) {
     BULKHEAD_ASSIGN(LearningPrograms programs, compile_learning(plan.seccomp.empty() ? nullptr : &b.spec.seccomp()));
     plan.seccomp = std::move(programs.base);
     plan.learning = std::move(programs.command);
+  } else if (b.lacks(Wall::refusals_seen)) {
+    plan.seccomp = unobserved(std::move(plan.seccomp));
+    b.part_of(Wall::refusals_seen, [] {});
   }
   filter(Step::guard, plan.guard, "", kBuiltIn);
   filter(Step::seccomp, plan.seccomp, b.spec.seccomp().name, b.spec.origin("seccomp"));
   return {};
 }
 
+std::vector<Operation> add_landlock(Builder& b) {
+  if (b.lacks(Wall::landlock)) {  // what it would refuse depends on the ABI that is not there
+    b.part_of(Wall::landlock, [&] { b.add(Step::landlock_ruleset, kBuiltIn); });
+    return {};
+  }
+  std::vector<Operation> rules = landlock_rules(b.spec, b.host, b.ops);
+  b.ops.insert(b.ops.end(), rules.begin(), rules.end());
+  return rules;
+}
+
+// What only a user namespace can give.
+Result<> check_identity(const Builder& b) {
+  if (!b.own_uid()) return {};
+  for (const Loosening word : {Loosening::inside_root, Loosening::capabilities})
+    if (b.spec.allows(word))
+      return fail("plan", "/allow",
+                  "'" + std::string(name(word)) + "' needs a user namespace: " + b.missing.at(Wall::user_namespace),
+                  "drop the word, or run where the wall user-namespace stands (`bulkhead doctor`)");
+  return {};
+}
+
 Result<> check(const SandboxSpec& spec, const CommandSpec& command, const Placement& place, const HostFacts& host) {
   if (command.argv.empty() || command.argv.front().empty()) return fail("plan", "command", "is empty");
-  if (host.cgroups.mode == CgroupMode::none)
-    return fail("plan", "cgroups", host.cgroups.reason, "`bulkhead doctor` lists what this host lacks");
   if (place.use_host_identity && !spec.allows(Loosening::host_identity))
     return fail("plan", "/allow", "running as a host user needs the word 'host-identity' in the policy's allow list");
   if (!place.use_host_identity && place.range_base == 0) return fail("plan", "identity", "no uid range was given");
@@ -332,12 +429,27 @@ Result<> check(const SandboxSpec& spec, const CommandSpec& command, const Placem
 Result<LaunchPlan> compile_plan(const SandboxSpec& spec, const CommandSpec& command, const Placement& placement,
                                 const HostFacts& host) {
   BULKHEAD_TRY(check(spec, command, placement, host));
+  const MissingWalls missing = missing_walls(host);
+  const WallSet required = required_here(spec, placement);
+  BULKHEAD_TRY(check_required(required, missing));
   LaunchPlan plan;
   plan.command = command;
   plan.output_bytes = spec.limits().output_bytes;
-  Builder b{.spec = spec, .place = placement, .host = host, .ops = {}, .made = {}, .mounted = {}};
-  add_cgroup(b);
-  add_identity_choice(b);
+  Builder b{.spec = spec,
+            .place = placement,
+            .host = host,
+            .ops = {},
+            .made = {},
+            .mounted = {},
+            .missing = {},
+            .left_out = {}};
+  const WallSet walls = walls_of(spec, placement);
+  for (const auto& [wall, answer] : missing)
+    if (walls.contains(wall)) b.missing.emplace(wall, answer);
+  BULKHEAD_TRY(check_identity(b));
+  b.part_of(Wall::limits, [&] { add_cgroup(b); });
+  add_wall_time(b);
+  add_identity_choice(b, required);
   add_namespaces(b);
   const std::vector<MountSpec> mounts = merged_mounts(b);
   const OwnMounts own = own_mounts(b, mounts);
@@ -346,13 +458,13 @@ Result<LaunchPlan> compile_plan(const SandboxSpec& spec, const CommandSpec& comm
   add_own_tree(b, mounts, own);
   b.add(Step::working_directory, kBuiltIn).target = command.directory.str();
   add_rlimits(b);
-  const std::vector<Operation> landlock = landlock_rules(spec, host, b.ops);
-  b.ops.insert(b.ops.end(), landlock.begin(), landlock.end());
+  const std::vector<Operation> landlock = add_landlock(b);
   add_privileges(b);
   if (!landlock.empty()) b.add(Step::landlock_enforce, kBuiltIn);
-  BULKHEAD_TRY(add_seccomp(b, plan));
+  BULKHEAD_TRY(add_seccomp(b, plan, required));
   b.add(Step::exec_init, kBuiltIn);
   plan.operations = std::move(b.ops);
+  plan.left_out = std::move(b.left_out);
   return plan;
 }
 

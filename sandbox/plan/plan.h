@@ -21,7 +21,7 @@ enum class Step : std::uint8_t {
   limit_cgroup,    // target: memory, memory_high, swap, cpu, cpu_weight, pids, io_read, io_write; number
   limit_wall,      // number: milliseconds
   limit_cpu_time,  // number: milliseconds
-  user_namespace,  // number: first host uid of the range; flags bit 0: uid 0 inside
+  user_namespace,  // number: first host uid of the range; flags: kInsideRoot, kNoneBelow
   host_identity,   // number: uid, text: "gid,group,group…"
   new_namespaces,  // text: "mount pid ipc uts net"
   // the root, up to `pivot`: the same for every sandbox of a policy, so the launcher may prepare it once
@@ -40,12 +40,12 @@ enum class Step : std::uint8_t {
   session_keyring,
   loopback,           // bring lo up
   hostname,           // text
-  proc,               // target
+  proc,               // target; flags: kCovers
   devpts,             // target
   mask,               // target: an empty file or directory over it; absent is fine
   read_only,          // target: a read-only bind of itself; absent is fine
   working_directory,  // target
-  rlimit,             // target: name; number
+  rlimit,             // target: core, nofile, fsize, data, nproc, cpu (seconds); number
   landlock_ruleset,   // number, inodes, mode: rights over files, TCP and scopes that are refused unless a rule grants
                       // them
   landlock_path,      // target, number: rights over files below it
@@ -57,10 +57,17 @@ enum class Step : std::uint8_t {
   no_new_privs,
   landlock_enforce,
   guard,    // number: instructions
-  seccomp,  // text: profile name
+  seccomp,  // text: profile name; flags: kMustBeSeen
   exec_init,
 };
 std::string_view name(Step step);
+
+// Of other steps.
+enum StepFlag : std::uint32_t {
+  kInsideRoot = 1,  // user_namespace: uid 0 inside
+  kNoneBelow = 2,   // user_namespace: fails where namespaces below it cannot be forbidden
+  kMustBeSeen = 1,  // seccomp: fails where there cannot be a listener
+};
 
 enum MountFlag : std::uint32_t {
   kReadOnly = 1,
@@ -68,7 +75,8 @@ enum MountFlag : std::uint32_t {
   kOptional = 4,
   kDevice = 8,
   kSandboxOwned = 16,
-  kFile = 32,  // the launcher says so of a mount point whose source is no directory
+  kFile = 32,   // the launcher says so of a mount point whose source is no directory
+  kCovers = 64  // proc: takes the place of what is mounted there
 };
 
 struct Operation {
@@ -97,11 +105,22 @@ struct Placement {
   std::uint32_t host_uid = 0, host_gid = 0;
   std::vector<std::uint32_t> host_groups;
   std::vector<MountSpec> mounts;  // ours: workspace, home, inputs, reports; origin says which
+  WallSet forgo;                  // walls that the policy requires and that need not stand for this sandbox all the
+                                  // same: a worker of ours, for a run whose own policies go on without them
   bool learn = false;             // note which paths the command looks for (`bulkhead policy learn`)
+};
+
+// A wall that the host lacks and the policy does not require: what would have been done, and is not.
+struct LeftOut {
+  Wall wall{};
+  std::string answer;  // the kernel's
+  std::vector<Operation> operations;
+  bool operator==(const LeftOut&) const = default;
 };
 
 struct LaunchPlan {
   std::vector<Operation> operations;
+  std::vector<LeftOut> left_out;  // for people; the launcher is not told
   CommandSpec command;
   std::uint64_t output_bytes = 0;
   std::vector<sock_filter> seccomp;  // empty: none

@@ -97,6 +97,7 @@ std::string sentence(const Operation& op) {
       break;
     case Step::user_namespace:
       out += " uids " + std::to_string(op.number) + "-" + std::to_string(op.number + 65535);
+      if (op.flags & kNoneBelow) out += ", no namespaces below";
       break;
     case Step::host_identity:
     case Step::identity:
@@ -110,6 +111,7 @@ std::string sentence(const Operation& op) {
       out += " " + std::to_string(op.number);
       break;
     case Step::landlock_ruleset:
+      if (op.number == 0) break;  // left out
       out += " refuses" + rights_text(op.number) + (op.inodes != 0 ? " tcp" : "") +
              (op.mode != 0 ? " abstract-sockets signals" : "") + " unless allowed";
       break;
@@ -136,9 +138,11 @@ std::string sentence(const Operation& op) {
 
 std::string_view name(Step step) { return kStepNames.at(static_cast<std::size_t>(step)); }
 
-nlohmann::json to_json(const LaunchPlan& plan) {
+namespace {
+
+nlohmann::json rows(const std::vector<Operation>& list) {
   nlohmann::json operations = nlohmann::json::array();
-  for (const Operation& op : plan.operations) {
+  for (const Operation& op : list) {
     nlohmann::json row = {{"step", name(op.step)}, {"origin", op.origin}};
     if (!op.target.empty()) row["target"] = op.target;
     if (!op.text.empty()) row["text"] = op.text;
@@ -148,7 +152,21 @@ nlohmann::json to_json(const LaunchPlan& plan) {
     if (op.mode != 0) row["mode"] = op.mode;
     operations.push_back(std::move(row));
   }
-  return {{"operations", std::move(operations)},
+  return operations;
+}
+
+}  // namespace
+
+nlohmann::json to_json(const LaunchPlan& plan) {
+  nlohmann::json missing = nlohmann::json::array();
+  for (const LeftOut& out : plan.left_out)
+    missing.push_back({{"wall", name(out.wall)},
+                       {"answer", out.answer},
+                       {"instead", about(out.wall).instead},
+                       {"lost", about(out.wall).lost},
+                       {"left_out", rows(out.operations)}});
+  return {{"operations", rows(plan.operations)},
+          {"missing_walls", std::move(missing)},
           {"command",
            {{"argv", plan.command.argv},
             {"environment", plan.command.environment},
@@ -169,6 +187,11 @@ std::string render(const LaunchPlan& plan) {
     out += rows[i];
     if (rows[i].size() < width) out.append(width - rows[i].size(), ' ');
     out += "  # " + plan.operations[i].origin + "\n";
+  }
+  for (const LeftOut& without : plan.left_out) {
+    out += "# without " + printable(missing_text(without.wall, without.answer)) + "\n";
+    for (const Operation& op : without.operations)
+      out += "#   left out: " + printable(sentence(op)) + "  # " + op.origin + "\n";
   }
   return out;
 }

@@ -96,7 +96,8 @@ const json& built_in() {
                                 {"tcp", {{"bind", "any"}, {"connect", "any"}}},
                                 {"hostname", "bulkhead"},
                                 {"capabilities", json::array()},
-                                {"allow", json::array()}};
+                                {"allow", json::array()},
+                                {"require", walls_required_by_default()}};
   return defaults;
 }
 

@@ -68,6 +68,10 @@ Changes more(const SandboxSpec& from, const SandboxSpec& to) {
   Changes more;
   for (const Loosening loosening : to.allowed())
     if (!from.allows(loosening)) more.push_back({"allow", "be loosened by the word " + std::string(name(loosening))});
+  for (const Wall wall : from.required())
+    if (!to.required().contains(wall) && !(wall == Wall::landlock && to.allows(Loosening::no_landlock)) &&
+        about(wall).need != WallNeed::always)
+      more.push_back({"require", "be made without the wall " + std::string(name(wall)) + ", where a host lacks it"});
   more_paths(from, to, more);
   for (const std::string& device : to.devices())
     if (std::ranges::find(from.devices(), device) == from.devices().end())

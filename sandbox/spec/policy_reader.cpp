@@ -11,9 +11,9 @@ namespace {
 constexpr std::string_view kBuiltIn = "built-in";
 
 const std::vector<std::string>& top_level_keys() {
-  static const std::vector<std::string> keys{"$schema",  "version",      "name",        "description", "root",
-                                             "mounts",   "devices",      "environment", "limits",      "seccomp",
-                                             "hostname", "capabilities", "allow",       "tcp",         "seccomp_allow"};
+  static const std::vector<std::string> keys{
+      "$schema", "version", "name",     "description",  "root",  "mounts", "devices",       "environment",
+      "limits",  "seccomp", "hostname", "capabilities", "allow", "tcp",    "seccomp_allow", "require"};
   return keys;
 }
 
@@ -65,6 +65,7 @@ Result<SandboxSpec> PolicyReader::read() {
   BULKHEAD_TRY(read_capabilities());
   BULKHEAD_TRY(read_seccomp());
   BULKHEAD_TRY(read_tcp());
+  BULKHEAD_TRY(read_require());
   return std::move(spec_);
 }
 

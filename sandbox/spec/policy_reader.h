@@ -33,6 +33,7 @@ class PolicyReader {
   Result<> read_capabilities();
   Result<> read_seccomp();
   Result<> read_tcp();
+  Result<> read_require();  // policy_require.cpp
 
   JsonNode part(const std::string& key) const;  // of the completed document: always there
   Origin origin(const std::string& pointer) const;

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "sandbox/base/result.h"
+#include "sandbox/base/walls.h"
 #include "sandbox/spec/path.h"
 #include "sandbox/spec/seccomp_profile.h"
 
@@ -116,6 +117,8 @@ class SandboxSpec {
   }  // names under /dev: null zero full random urandom tty
   // An absolute host directory that is the read-only root, or empty: the root is a tmpfs that holds only mounts().
   const std::string& root_directory() const { return root_directory_; }
+  // Walls that must stand (`require`), with those that always must. Another that is missing is gone on without.
+  const WallSet& required() const { return required_; }
   const Origin& origin(const std::string& key) const;  // of a top-level key: "seccomp" -> "/seccomp" or "built-in"
 
   bool operator==(const SandboxSpec&) const = default;
@@ -136,6 +139,7 @@ class SandboxSpec {
   std::string hostname_;
   std::vector<std::string> devices_;
   std::string root_directory_;
+  WallSet required_;
   std::map<std::string, Origin> origins_;
 };
 

@@ -26,7 +26,7 @@ _bulkhead() {
     sandbox)
       case $group in
         '') COMPREPLY=($(compgen -W 'run plan' -- "$word")) ;;
-        run) COMPREPLY=($(compgen -W '--policy --explain --report --help --' -- "$word")) ;;
+        run) COMPREPLY=($(compgen -W '--policy --explain --report --quiet --help --' -- "$word")) ;;
         plan) COMPREPLY=($(compgen -W '--policy --json --help --' -- "$word")) ;;
       esac ;;
     policy)

@@ -4,6 +4,7 @@
 
 #include "sandbox/base/text.h"
 #include "sandbox/base/units.h"
+#include "sandbox/base/walls.h"
 #include "supervisor/cli/console.h"
 #include "supervisor/cli/signals.h"
 #include "supervisor/core/lifecycle/lifecycle.h"
@@ -161,6 +162,12 @@ std::string LiveLines::say(const Event& e) {
   if (type == DenialSeen::type)
     return with<DenialSeen>(e, [](const DenialSeen& b) {
       return "stopped: " + safe(b.what) + (b.rule.empty() ? "" : ", by " + safe(b.rule)) + aside(b.detail);
+    });
+  if (type == WallMissing::type)
+    return with<WallMissing>(e, [](const WallMissing& b) {
+      const WallInfo* info = find_wall(b.wall);
+      const std::string text = info == nullptr ? b.wall + ": " + b.answer : missing_text(info->wall, b.answer);
+      return "without the wall " + printable(text, 1000);
     });
   if (type == AttemptEnded::type)
     return with<AttemptEnded>(e, [&](const AttemptEnded& b) {

@@ -94,6 +94,7 @@ Parser::Parser() {
   v->add_option("--policy", sandbox_run.policy, "policy: a name or a file")->type_name("P")->capture_default_str();
   v->add_flag("--explain", sandbox_run.explain,
               "say at the end what was refused, and which line of the policy would allow it");
+  v->add_flag("-q,--quiet", sandbox_run.quiet, "do not warn of walls that are missing here and not required");
   v->add_option("--report", sandbox_run.report, "write how it ended as JSON to this file")->type_name("FILE");
   v->prefix_command()->footer(
       "Ends with the command's status; 128+N when signal N ended it; 137 when a limit of memory or processes or a\n"

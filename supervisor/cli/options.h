@@ -24,6 +24,7 @@ struct SandboxRunOptions {
   std::string policy = "default";
   std::string report;    // a file; empty: none
   bool explain = false;  // say what was refused and what would allow it
+  bool quiet = false;    // no line for a wall that is missing and not required
   std::vector<std::string> command;
 };
 

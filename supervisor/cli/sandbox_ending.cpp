@@ -90,7 +90,7 @@ std::vector<std::string> denial_lines(const ExitRecord& record, const std::strin
 }
 
 nlohmann::json ending_report(const ExitRecord& record, const std::string& policy, const std::string& rule,
-                             const std::vector<Wall>& walls) {
+                             const MissingWalls& without) {
   nlohmann::json report = record;
   report["policy"] = policy;
   report["rule"] = rule;
@@ -100,8 +100,9 @@ nlohmann::json ending_report(const ExitRecord& record, const std::string& policy
     report["denials"][i]["allow"] = allowing(record.denials[i]);
   }
   report["missing_walls"] = nlohmann::json::object();
-  for (const Wall& wall : walls)
-    if (!wall.present) report["missing_walls"][wall.name] = wall.detail;
+  for (const auto& [wall, answer] : without)
+    report["missing_walls"][std::string(name(wall))] = {
+        {"answer", answer}, {"instead", about(wall).instead}, {"lost", about(wall).lost}};
   return report;
 }
 

@@ -23,8 +23,8 @@ std::string ending_line(const ExitRecord& record, const std::string& policy, con
 // it. Empty where nothing was.
 std::vector<std::string> denial_lines(const ExitRecord& record, const std::string& policy);
 
-// For --report. Of `walls` it names those that this host has not.
+// For --report. `without`: the walls that this sandbox had not.
 nlohmann::json ending_report(const ExitRecord& record, const std::string& policy, const std::string& rule,
-                             const std::vector<Wall>& walls);
+                             const MissingWalls& without);
 
 }  // namespace bulkhead

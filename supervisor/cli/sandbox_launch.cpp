@@ -5,6 +5,7 @@
 #include <array>
 
 #include "sandbox/base/text.h"
+#include "sandbox/plan/required_walls.h"
 #include "supervisor/cli/console.h"
 
 namespace bulkhead {
@@ -25,7 +26,37 @@ SandboxPath inside_directory(const SandboxSpec& spec, const Context& context) {
   return {};
 }
 
+Placement placement_for(const SandboxSpec& spec, const CallerIdentity& caller) {
+  Placement placement;
+  if (!spec.allows(Loosening::host_identity)) return placement;
+  placement.use_host_identity = true;
+  placement.host_uid = caller.uid;
+  placement.host_gid = caller.gid;
+  placement.host_groups.assign(caller.groups.begin(), caller.groups.end());
+  return placement;
+}
+
 }  // namespace
+
+Outcome<> try_dispensable(LauncherClient& launcher, const SandboxSpec& spec, HostFacts& host) {
+  WallSet open;
+  for (const Wall wall : walls_of(spec, placement_for(spec, {})))
+    if (about(wall).need == WallNeed::default_ && !spec.required().contains(wall)) open.insert(wall);
+  if (open.empty()) return {};
+  auto missing = or_exit(ExitCode::host_lacks, launcher.try_walls(open));
+  if (!missing) return std::unexpected(missing.error());
+  host.missing.merge(*missing);
+  return {};
+}
+
+Failure explain_failure(LauncherClient& launcher, const SandboxSpec& spec, Failure failed) {
+  const WallSet required = required_here(spec, placement_for(spec, {}));
+  const auto missing = launcher.try_walls(required);
+  if (!missing) return failed;
+  if (auto stand = check_required(required, *missing); !stand)
+    return {.error = stand.error(), .code = static_cast<int>(ExitCode::host_lacks)};
+  return failed;
+}
 
 Outcome<LaunchPlan> plan_for(const Context& context, const SandboxSpec& spec, const HostFacts& host,
                              std::vector<std::string> command, std::uint32_t range, const std::string& cgroup,
@@ -33,14 +64,10 @@ Outcome<LaunchPlan> plan_for(const Context& context, const SandboxSpec& spec, co
   const CommandSpec what{.argv = std::move(command),
                          .environment = compose_environment(spec, context.caller.environment, {}),
                          .directory = inside_directory(spec, context)};
-  Placement placement{.cgroup = cgroup, .range_base = range};
+  Placement placement = placement_for(spec, context.caller);
+  placement.cgroup = cgroup;
+  placement.range_base = range;
   placement.learn = learn;
-  if (spec.allows(Loosening::host_identity)) {
-    placement.use_host_identity = true;
-    placement.host_uid = context.caller.uid;
-    placement.host_gid = context.caller.gid;
-    placement.host_groups.assign(context.caller.groups.begin(), context.caller.groups.end());
-  }
   return or_exit(ExitCode::host_lacks, compile_plan(spec, what, placement, host));
 }
 

@@ -10,6 +10,14 @@
 
 namespace bulkhead {
 
+// Tries those walls that the policy does not require, and notes in `host` which are missing: the plan then goes on
+// without. The others need no try: the launch finds out. Asks the launcher, which is root.
+Outcome<> try_dispensable(LauncherClient& launcher, const SandboxSpec& spec, HostFacts& host);
+
+// After a launcher could not do something for this policy: which required walls are missing, if that is why; else
+// `failed` itself.
+Failure explain_failure(LauncherClient& launcher, const SandboxSpec& spec, Failure failed);
+
 // The command as the caller would run it. `learn`: see Placement.
 Outcome<LaunchPlan> plan_for(const Context& context, const SandboxSpec& spec, const HostFacts& host,
                              std::vector<std::string> command, std::uint32_t range, const std::string& cgroup,

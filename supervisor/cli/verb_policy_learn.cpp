@@ -48,7 +48,7 @@ struct Learner {
                                 .stderr_fd = STDERR_FILENO,
                                 .learn_fd = notes.get()};
     if (auto live = or_exit(ExitCode::host_lacks, launcher.launch(request)); !live)
-      return std::unexpected(live.error());
+      return std::unexpected(explain_failure(launcher, spec, live.error()));
     auto record = wait_for_end(launcher, id, signals);
     if (!record) return std::unexpected(record.error());
     if (auto known = or_exit(ExitCode::fault, launcher.acknowledge(id)); !known) return std::unexpected(known.error());
@@ -110,8 +110,9 @@ Outcome<int> policy_learn_verb(const Context& context, const PolicyLearnOptions&
   if (!base) return std::unexpected(base.error());
   auto output = OutputFile::open("proposal", options.output);
   if (!output) return std::unexpected(output.error());
+  if (auto tried = try_dispensable(*launcher, base->spec, *host); !tried) return std::unexpected(tried.error());
   auto range = or_exit(ExitCode::host_lacks, launcher->acquire_range());
-  if (!range) return std::unexpected(range.error());
+  if (!range) return std::unexpected(explain_failure(*launcher, base->spec, range.error()));
   auto signals = or_exit(ExitCode::fault, Signals::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}));
   if (!signals) return std::unexpected(signals.error());
 

@@ -1,8 +1,10 @@
 // `bulkhead sandbox run` and `sandbox plan`: only the compartment, through a launcher of our own.
+#include <string.h>
 #include <unistd.h>
 
 #include "sandbox/base/text.h"
 #include "sandbox/launch/launcher_client.h"
+#include "sandbox/launch/wall_tries.h"
 #include "sandbox/sys/files.h"
 #include "supervisor/cli/console.h"
 #include "supervisor/cli/output_file.h"
@@ -33,18 +35,23 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   if (!launcher) return std::unexpected(launcher.error());
   auto host = or_exit(ExitCode::host_lacks, probe_host());
   if (!host) return std::unexpected(host.error());
-  // Tried while we are root, and only for who reads of it.
-  const std::vector<Wall> walls = options.report.empty() ? std::vector<Wall>{} : examine_walls(*host);
   if (auto dropped = drop_root(context); !dropped) return std::unexpected(dropped.error());
 
   auto policy = read_policy(options.policy);
   if (!policy) return std::unexpected(policy.error());
   auto report = OutputFile::open("report", options.report);
   if (!report) return std::unexpected(report.error());
+  if (auto tried = try_dispensable(*launcher, policy->spec, *host); !tried) return std::unexpected(tried.error());
   auto range = or_exit(ExitCode::host_lacks, launcher->acquire_range());
-  if (!range) return std::unexpected(range.error());
+  if (!range) return std::unexpected(explain_failure(*launcher, policy->spec, range.error()));
   auto plan = plan_for(context, policy->spec, *host, options.command, *range, "");
-  if (!plan) return std::unexpected(plan.error());
+  if (!plan) return std::unexpected(explain_failure(*launcher, policy->spec, plan.error()));
+  MissingWalls without;
+  const auto go_without = [&](Wall wall, const std::string& answer) {
+    without[wall] = answer;
+    if (!options.quiet) err_line("bulkhead: without the wall " + printable(missing_text(wall, answer), 1000));
+  };
+  for (const LeftOut& out : plan->left_out) go_without(out.wall, out.answer);
   auto signals = or_exit(ExitCode::fault, Signals::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}));
   if (!signals) return std::unexpected(signals.error());
 
@@ -54,7 +61,8 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
                               .stdout_fd = STDOUT_FILENO,
                               .stderr_fd = STDERR_FILENO};
   auto live = or_exit(ExitCode::host_lacks, launcher->launch(request));
-  if (!live) return std::unexpected(live.error());
+  if (!live) return std::unexpected(explain_failure(*launcher, policy->spec, live.error()));
+  if (live->unseen_errno != 0) go_without(Wall::refusals_seen, ::strerrordesc_np(live->unseen_errno));
   auto record = wait_for_end(*launcher, request.id, *signals);
   if (!record) return std::unexpected(record.error());
   // Cgroups and the range go with the launcher; waiting for that is what leaves nothing behind.
@@ -65,18 +73,23 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   if (options.explain)
     for (const std::string& line : denial_lines(*record, options.policy)) err_line(line);
   if (report->wanted()) {
-    const nlohmann::json ended = ending_report(*record, options.policy, rule, walls);
+    const nlohmann::json ended = ending_report(*record, options.policy, rule, without);
     if (auto written = report->write(pretty(ended)); !written) return std::unexpected(written.error());
   }
   return command_status(*record);
 }
 
 Outcome<int> sandbox_plan_verb(const Context& context, const SandboxPlanOptions& options) {
+  auto host = or_exit(ExitCode::host_lacks, probe_host());
+  if (!host) return std::unexpected(host.error());
+  // What needs root is tried as root; for who is not, walls that reading cannot tell of are taken to stand.
+  if (context.root)
+    for (const WallInfo& info : all_walls())
+      if (info.need != WallNeed::runs)
+        if (auto answer = try_wall(info.wall, *host)) host->missing[info.wall] = *std::move(answer);
   if (auto dropped = drop_root(context); !dropped) return std::unexpected(dropped.error());
   auto policy = read_policy(options.policy);
   if (!policy) return std::unexpected(policy.error());
-  auto host = or_exit(ExitCode::host_lacks, probe_host());
-  if (!host) return std::unexpected(host.error());
   std::vector<std::string> command = options.command.empty() ? std::vector<std::string>{"/bin/true"} : options.command;
   auto plan = plan_for(context, policy->spec, *host, std::move(command), kExampleRange, "sandbox");
   if (!plan) return std::unexpected(plan.error());

@@ -31,7 +31,8 @@ struct Floor {
   HostFacts host;
   std::string root_node = "bulkhead-bench" + std::to_string(::getpid());
   LaunchPlan plan;
-  Fd init, user_namespace, record;
+  Fd init, record;
+  RangeNamespace user_namespace;
   ProcInstance proc;
   std::optional<PreparedRoots> roots;
   SpareNetworks networks;
@@ -53,7 +54,7 @@ Result<> start_one(Floor& floor, unsigned number) {
   arguments.set_command(floor.plan.command, "i", 0);
   arguments.set_v1_tasks(cgroup.v1_tasks());
   arguments.context.observe_refusals = true;
-  arguments.context.user_namespace = floor.user_namespace.get();
+  arguments.context.user_namespace = floor.user_namespace.fd.get();
   arguments.context.last_capability = floor.host.last_capability;
   arguments.context.init_fd = floor.init.get();
   const Fd network = floor.networks.take();

@@ -24,7 +24,7 @@ AttemptEnded ended_by(const ExitRecord& r) {
           .detail = r.detail,
           .rule = r.origin,
           .wall_ms = r.wall_ms,
-          .cpu_ms = r.cpu_ms,
+          .cpu_ms = r.metered ? r.cpu_ms : -1,
           .peak_memory = r.peak_memory,
           .cpu_stalled_ms = r.pressure.cpu_ms,
           .memory_stalled_ms = r.pressure.memory_ms,
@@ -384,6 +384,9 @@ asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action) {
     co_return;
   }
   runtime.live_sandbox = command.id;
+  const std::string unseen(name(Wall::refusals_seen));
+  if (live->unseen_errno != 0 && !run.state.walls_missing.contains(unseen))
+    run.note("", 0, WallMissing{.wall = unseen, .answer = strerrordesc_np(live->unseen_errno)});
   run.note(
       action.agent, action.attempt,
       AttemptStarted{.pid = live->pid, .start_time = live->start_time, .boot_id = boot_id(), .cgroup = live->cgroup});

@@ -14,6 +14,7 @@
 
 #include "sandbox/base/text.h"
 #include "sandbox/launch/cgroup.h"
+#include "sandbox/launch/wall_tries.h"
 #include "sandbox/sys/files.h"
 #include "supervisor/core/daemon/daemon.h"
 
@@ -101,8 +102,8 @@ Result<> run(const Options& options) {
   const StatePaths paths(options.state);
   BULKHEAD_ASSIGN(const Fd lock, take_lock(paths));
   BULKHEAD_ASSIGN(HostFacts host, probe_host());
-  if (host.cgroups.mode == CgroupMode::none)
-    return fail("bulkheadd", "cgroups", host.cgroups.reason, "bulkhead doctor lists what this host lacks");
+  // Those that a policy may go on without, once, while we have one thread; a launch finds out about the others.
+  host.missing.merge(try_walls(dispensable_walls(), host));
   for (const auto& directory : {paths.bases(), paths.runs()}) BULKHEAD_TRY(make_directories(directory, 0711));
   BULKHEAD_ASSIGN(Journal journal, Journal::open(paths.journal(), JournalMode::write));
   BULKHEAD_ASSIGN(BlobStore blobs, BlobStore::open(paths.blobs(), JournalMode::write));

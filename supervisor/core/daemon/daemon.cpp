@@ -6,6 +6,7 @@
 #include <boost/asio/redirect_error.hpp>
 
 #include "sandbox/base/text.h"
+#include "sandbox/plan/required_walls.h"
 #include "supervisor/core/daemon/run_request.h"
 
 namespace bulkhead {
@@ -104,7 +105,7 @@ asio::awaitable<void> Daemon::serve_run(std::shared_ptr<ControlConnection> conne
   }
   preparing_.erase(name);
   if (!prepared) {
-    connection->send(error_reply(prepared.error(), 2));
+    connection->send(error_reply(prepared.error(), is_missing_walls(prepared.error()) ? 3 : 2));
     connection->close();
     clients_.erase(connection->id());
     leave_if_done();

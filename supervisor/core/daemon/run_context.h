@@ -52,6 +52,7 @@ struct RunContext {
   std::optional<Workflow> workflow;                // none after taking over a run whose request is lost
   std::map<std::string, SandboxSpec> specs;        // by task
   std::map<std::string, std::string> environment;  // the caller's, for policies to pass
+  WallSet forgo;                                   // walls that are missing here and that none of its policies requires
   RunState state;
   std::map<std::string, AgentRuntime> agents;
   std::unique_ptr<Registrar> registrar;

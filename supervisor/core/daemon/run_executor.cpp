@@ -5,6 +5,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/redirect_error.hpp>
 
+#include "sandbox/plan/required_walls.h"
 #include "sandbox/sys/files.h"
 #include "supervisor/core/daemon/attempts.h"
 #include "supervisor/core/daemon/results.h"
@@ -60,6 +61,9 @@ Result<> RunExecutor::begin(std::vector<Event> plan) {
     for (const auto& follower : followers_)
       if (auto connection = follower.lock()) connection->send(EventReply{to_json(event)});
   }
+  const MissingWalls missing = missing_walls(context_.site.host);
+  for (const Wall wall : context_.forgo)
+    record(make_event(context_.run, "", 0, WallMissing{.wall = std::string(name(wall)), .answer = missing.at(wall)}));
   return {};
 }
 
@@ -68,6 +72,8 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
   if (!context_.state.started) co_return fail("take over", context_.run, "its journal has no beginning");
   context_.facts = *context_.state.started;
   context_.owner = {.uid = context_.facts.owner_uid, .gid = context_.facts.owner_gid, .groups = {}};
+  for (const std::string& word : context_.state.walls_missing)
+    if (const WallInfo* info = find_wall(word)) context_.forgo.insert(info->wall);
   // Without their ranges agents' work could not be read, and would be lost by ending the run.
   BULKHEAD_CO_TRY(adopt_ranges());
   record(make_event(context_.run, "", 0, SupervisorStarted{.pid = ::getpid(), .boot_id = boot_id()}));

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "sandbox/plan/required_walls.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -47,6 +48,25 @@ Result<> refuse_target(const InspectFacts& facts, const std::string& run, const 
               "check out another branch there, or merge into a new one (merge: {into: bulkhead/" + into + "})");
 }
 
+// Whether this host has what every policy of the run requires, and what runs need besides; what it lacks of the rest
+// the run goes on without.
+Result<WallSet> check_walls(const RunContext& run) {
+  const MissingWalls missing = missing_walls(run.site.host);
+  WallSet required{Wall::user_namespace};  // workspaces are mounted in one
+  for (const auto& [task, spec] : run.specs)
+    for (const Wall wall : required_here(spec, {})) required.insert(wall);
+  BULKHEAD_TRY(check_required(required, missing));
+  WallSet forgo;
+  for (const auto& [wall, answer] : missing) forgo.insert(wall);
+  if (forgo.contains(Wall::limits))
+    for (const auto& [name, task] : run.workflow->tasks())
+      if (task.checkpoint_every.count() != 0)
+        return fail("task " + name, "checkpoint.every",
+                    "a running agent cannot be frozen without the wall limits: " + missing.at(Wall::limits),
+                    "drop it: checkpoints are still taken of results and between attempts");
+  return forgo;
+}
+
 }  // namespace
 
 Async<> prepare_run(RunContext& run, RunRequest request) {
@@ -56,6 +76,7 @@ Async<> prepare_run(RunContext& run, RunRequest request) {
     BULKHEAD_CO_ASSIGN(SandboxSpec spec, spec_for(task, workflow, request));
     run.specs.emplace(name, std::move(spec));
   }
+  BULKHEAD_CO_ASSIGN(run.forgo, check_walls(run));
   run.owner = {.uid = request.caller.uid, .gid = request.caller.gid, .groups = request.caller.groups};
   run.environment = request.caller.environment;
 
@@ -63,6 +84,7 @@ Async<> prepare_run(RunContext& run, RunRequest request) {
   job.kind = WorkerKind::owner;
   job.place = run.run + "/_inspect";
   job.owner = run.owner;
+  job.forgo = run.forgo;
   job.mounts = host_view();
   InspectRequest inspect{.repository = request.repository,
                          .base = workflow.base(),

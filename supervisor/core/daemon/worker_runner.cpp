@@ -58,6 +58,7 @@ Result<RunningWorker> WorkerRunner::start(WorkerJob job, std::vector<std::string
   Placement place;
   place.cgroup = job.place + "/" + name;
   place.range_base = job.range_base;
+  place.forgo = std::move(job.forgo);
   if (job.kind == WorkerKind::owner) {
     place.use_host_identity = true;
     place.host_uid = job.owner.uid;

@@ -30,6 +30,7 @@ struct WorkerJob {
   std::uint32_t range_base = 0;  // reader, copier
   OwnerIdentity owner;           // owner
   std::vector<MountSpec> mounts;
+  WallSet forgo;                         // walls that the run it serves goes on without
   std::vector<std::pair<int, int>> fds;  // (ours, number inside); borrowed until the job has started
 };
 

@@ -67,6 +67,7 @@ WorkerJob RunContext::owner_job(const std::string& agent, MountAccess access) co
   job.kind = WorkerKind::owner;
   job.place = run + "/" + agent;
   job.owner = owner;
+  job.forgo = forgo;
   job.mounts.push_back(bind_mount(facts.git_dir, facts.git_dir, access));
   for (const auto& directory : borrowed_objects)
     job.mounts.push_back(bind_mount(directory, directory, MountAccess::read_only));
@@ -78,6 +79,7 @@ WorkerJob RunContext::range_job(WorkerKind kind, const std::string& agent, std::
   job.kind = kind;
   job.place = run + "/" + agent;
   job.range_base = range;
+  job.forgo = forgo;
   return job;
 }
 

@@ -19,9 +19,10 @@ class Folder {
                   AgentCancelRequested, BaseIntended, BaseReady, BaseFailed, WorkspaceIntended, WorkspaceReady,
                   WorkspaceFailed, AttemptIntended, SetupIntended, SetupEnded, AttemptStarted, BoundarySeen,
                   CheckpointIntended, CheckpointTaken, CheckpointFailed, FaultIntended, FaultInjected, IdleExpired,
-                  DenialSeen, KillIntended, AttemptEnded, ImportIntended, Imported, ImportFailed, VerificationIntended,
-                  VerificationEnded, MergePrepareIntended, MergePrepared, MergeConflict, MergeRefused, MergeIntended,
-                  Merged, MergeStale, AgentFinished, CleanupIntended, Cleaned, RunFinished>())
+                  DenialSeen, WallMissing, KillIntended, AttemptEnded, ImportIntended, Imported, ImportFailed,
+                  VerificationIntended, VerificationEnded, MergePrepareIntended, MergePrepared, MergeConflict,
+                  MergeRefused, MergeIntended, Merged, MergeStale, AgentFinished, CleanupIntended, Cleaned,
+                  RunFinished>())
       return;  // another feature's
     rules::settle(state_);
   }
@@ -282,6 +283,7 @@ class Folder {
     if (AttemptState* attempt = living(any_agent())) attempt->idle = true;  // else seen late
   }
   void on(const DenialSeen&) { any_agent(); }
+  void on(const WallMissing& body) { state_.walls_missing.insert(body.wall); }
   void on(const KillIntended& body) {
     AgentState* agent = agent_in({AgentPhase::running, AgentPhase::verifying, AgentPhase::merging});
     if (agent == nullptr) return;

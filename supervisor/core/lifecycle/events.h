@@ -352,6 +352,18 @@ struct DenialSeen {  // the agent tried what it must not, and was stopped
   bool operator==(const DenialSeen&) const = default;
 };
 
+struct WallMissing {  // of the run: the host lacks it, no policy of the run requires it, and it goes on without
+  static constexpr const char* type = "wall_missing";
+  static constexpr int version = 1;
+  std::string wall;    // "limits"
+  std::string answer;  // the kernel's
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("wall", self.wall), visit.text("answer", self.answer);
+  }
+  bool operator==(const WallMissing&) const = default;
+};
+
 struct KillIntended {
   static constexpr const char* type = "kill_intended";
   static constexpr int version = 1;
@@ -374,8 +386,8 @@ struct AttemptEnded {
   std::string detail;  // one sentence for a person
   std::string rule;    // the policy line behind it; may be empty
   std::int64_t wall_ms = 0;
-  std::int64_t cpu_ms = 0;
-  std::uint64_t peak_memory = 0;
+  std::int64_t cpu_ms = 0;          // below 0: not known, it had no cgroup
+  std::uint64_t peak_memory = 0;    // 0: not known
   std::int64_t cpu_stalled_ms = 0;  // at least one process waited for it (PSI)
   std::int64_t memory_stalled_ms = 0;
   std::int64_t io_stalled_ms = 0;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -155,6 +156,7 @@ struct RunState {
   unsigned supervisor = 1;  // how many there have been
   bool cancel = false;
   std::string cancel_cause;
+  std::set<std::string> walls_missing;     // that it goes on without
   std::map<std::string, BaseState> bases;  // by commit
   std::string target;                      // what the last merge of this run made of the target; empty: none yet
   std::map<std::string, AgentState> agents;

@@ -19,7 +19,7 @@ class Collector {
     report_.ended_unix_ms = event.time_unix_ms;
     return dispatch<RunStarted, AgentPlanned, RunCancelRequested, BaseReady, BaseFailed, WorkspaceReady,
                     AttemptIntended, SetupEnded, AttemptStarted, CheckpointIntended, CheckpointTaken, CheckpointFailed,
-                    FaultInjected, DenialSeen, AttemptEnded, Imported, ImportFailed, VerificationEnded,
+                    FaultInjected, DenialSeen, WallMissing, AttemptEnded, Imported, ImportFailed, VerificationEnded,
                     MergePrepareIntended, MergePrepared, MergeConflict, MergeRefused, Merged, MergeStale, AgentFinished,
                     Cleaned, RunFinished>();
   }
@@ -110,11 +110,12 @@ class Collector {
     else
       denials.push_back({.attempt = event_->attempt, .denial = body});
   }
+  void on(const WallMissing& body) { report_.without.push_back(body); }
   void on(const AttemptEnded& body) {
     attempt().ended = body;
     AgentReport& now = agent();
     now.wall_ms += body.wall_ms;
-    now.cpu_ms += body.cpu_ms;
+    now.cpu_ms = body.cpu_ms < 0 || now.cpu_ms < 0 ? -1 : now.cpu_ms + body.cpu_ms;
     now.peak_memory = std::max(now.peak_memory, body.peak_memory);
   }
   void on(const Imported& body) {

@@ -4,6 +4,7 @@
 
 #include "sandbox/base/text.h"
 #include "sandbox/base/units.h"
+#include "sandbox/base/walls.h"
 #include "supervisor/core/lifecycle/describe.h"
 #include "supervisor/core/report/report.h"
 #include "supervisor/core/report/table.h"
@@ -62,11 +63,13 @@ std::string merge_word(const AgentReport& agent) {
   return "";
 }
 
+std::string cpu_text(std::int64_t ms) { return ms < 0 ? "?" : rounded(ms); }
+
 std::string overview(const RunReport& report) {
   Table table({"AGENT", "OUTCOME", "ATTEMPTS", "WALL", "CPU", "MEMORY", "CHANGED", "VERIFIED", "MERGED"});
   for (const AgentReport& agent : report.agents)
     table.row({safe(agent.name), agent.state, std::to_string(agent.attempts.size()), rounded(agent.wall_ms),
-               rounded(agent.cpu_ms), bytes(agent.peak_memory), changed(agent), verdict(agent), merge_word(agent)});
+               cpu_text(agent.cpu_ms), bytes(agent.peak_memory), changed(agent), verdict(agent), merge_word(agent)});
   return table.text("  ");
 }
 
@@ -98,8 +101,8 @@ std::string attempt_text(const AttemptReport& attempt) {
   text += safe(describe(ended));
   if (!ended.rule.empty()) text += ", by " + safe(ended.rule);
   if (attempt.verification_failed) text += "; its result failed verification";
-  text +=
-      " [" + rounded(ended.wall_ms) + ", CPU " + rounded(ended.cpu_ms) + ", memory " + bytes(ended.peak_memory) + "]";
+  text += " [" + rounded(ended.wall_ms) +
+          (ended.cpu_ms < 0 ? "" : ", CPU " + rounded(ended.cpu_ms) + ", memory " + bytes(ended.peak_memory)) + "]";
   if (ended.output_dropped != 0) text += "; " + format_bytes(ended.output_dropped) + " of output dropped";
   return text;
 }
@@ -186,7 +189,7 @@ std::string totals(const RunReport& report) {
   std::size_t merged = 0;
   std::map<std::string, unsigned> states;
   for (const AgentReport& agent : report.agents) {
-    cpu += agent.cpu_ms;
+    cpu = agent.cpu_ms < 0 || cpu < 0 ? -1 : cpu + agent.cpu_ms;
     attempts += agent.attempts.size();
     merged += agent.merge.is == MergeReport::Is::merged ? 1 : 0;
     ++states[agent.state];
@@ -194,7 +197,7 @@ std::string totals(const RunReport& report) {
   std::string out = count(report.agents.size(), "agent") + ":";
   for (const auto& [state, number] : states)
     out += (out.ends_with(':') ? " " : ", ") + std::to_string(number) + " " + state;
-  out += "; " + count(attempts, "attempt") + ", CPU " + rounded(cpu);
+  out += "; " + count(attempts, "attempt") + ", CPU " + cpu_text(cpu);
   if (!report.started.merge_into.empty()) out += ", " + std::to_string(merged) + " merged";
   return out + "\n";
 }
@@ -215,6 +218,11 @@ std::string heading(const RunReport& report) {
     out += report.base->reused ? "; base there already" : "; base prepared in " + rounded(report.base->milliseconds);
   out += "\n";
   if (!report.base_problem.empty()) out += "  base: " + safe(report.base_problem) + "\n";
+  for (const WallMissing& missing : report.without) {
+    const WallInfo* info = find_wall(missing.wall);
+    out += "  without the wall " +
+           printable(info == nullptr ? missing.wall : missing_text(info->wall, missing.answer), 1000) + "\n";
+  }
   if (report.supervisors > 1)
     out += "  carried on by " + count(report.supervisors - 1, "further supervisor") + " after the first\n";
   if (!report.violation.empty()) out += "  fault of Bulkhead: " + safe(report.violation) + "\n";

@@ -79,9 +79,9 @@ struct AgentReport {
   std::string import_problem;
   MergeReport merge;
   std::string left_behind;
-  std::int64_t wall_ms = 0;  // over all attempts
-  std::int64_t cpu_ms = 0;
-  std::uint64_t peak_memory = 0;  // the highest
+  std::int64_t wall_ms = 0;       // over all attempts
+  std::int64_t cpu_ms = 0;        // below 0: not known
+  std::uint64_t peak_memory = 0;  // the highest; 0: not known
   bool operator==(const AgentReport&) const = default;
 };
 
@@ -95,7 +95,8 @@ struct RunReport {
   std::string base_problem;
   std::optional<BaseReady> base;
   unsigned supervisors = 1;
-  std::vector<AgentReport> agents;  // by name
+  std::vector<WallMissing> without;  // walls that the host lacked and no policy required
+  std::vector<AgentReport> agents;   // by name
   std::string violation;
   std::vector<std::string> next;  // commands worth typing now
   bool operator==(const RunReport&) const = default;

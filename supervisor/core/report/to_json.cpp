@@ -82,8 +82,8 @@ nlohmann::json to_json(const AgentReport& agent) {
       {"merge", to_json(agent.merge)},
       {"left_behind", agent.left_behind},
       {"wall_ms", agent.wall_ms},
-      {"cpu_ms", agent.cpu_ms},
-      {"peak_memory", agent.peak_memory}};
+      {"cpu_ms", agent.cpu_ms < 0 ? nlohmann::json() : nlohmann::json(agent.cpu_ms)},
+      {"peak_memory", agent.cpu_ms < 0 ? nlohmann::json() : nlohmann::json(agent.peak_memory)}};
   for (const AttemptReport& attempt : agent.attempts) json["attempts"].push_back(to_json(attempt));
   for (const CheckpointReport& checkpoint : agent.checkpoints) json["checkpoints"].push_back(to_json(checkpoint));
   for (const DenialReport& denial : agent.denials) {
@@ -106,6 +106,8 @@ nlohmann::json to_json(const AgentReport& agent) {
 nlohmann::json to_json(const RunReport& report) {
   nlohmann::json agents = nlohmann::json::array();
   for (const AgentReport& agent : report.agents) agents.push_back(to_json(agent));
+  nlohmann::json missing = nlohmann::json::array();
+  for (const WallMissing& wall : report.without) missing.push_back(body_of(wall));
   return {{"run", report.run},
           {"started", body_of(report.started)},
           {"started_unix_ms", report.started_unix_ms},
@@ -118,6 +120,7 @@ nlohmann::json to_json(const RunReport& report) {
           {"base_problem", report.base_problem},
           {"supervisors", report.supervisors},
           {"violation", report.violation},
+          {"missing_walls", std::move(missing)},
           {"agents", std::move(agents)},
           {"next", report.next}};
 }

@@ -47,16 +47,27 @@ TEST(SandboxEnding, ACommandThatIsNotThereEndsAsInAShell) {
 }
 
 TEST(SandboxEnding, TheReportHoldsTheRecord) {
-  const auto report =
-      ending_report({.id = "sandbox", .reason = EndReason::exited, .exit_code = 7, .wall_ms = 12}, "p", "",
-                    {{.name = "seccomp", .present = true, .detail = "x"},
-                     {.name = "Landlock", .present = false, .detail = "mounts are the wall", .required = false}});
-  EXPECT_EQ(report.at("missing_walls"), nlohmann::json({{"Landlock", "mounts are the wall"}}));
+  const auto report = ending_report({.id = "sandbox", .reason = EndReason::exited, .exit_code = 7, .wall_ms = 12}, "p",
+                                    "", {{Wall::landlock, "Operation not permitted"}});
+  EXPECT_EQ(report.at("missing_walls").size(), 1u);
+  EXPECT_EQ(report.at("missing_walls").at("landlock").at("answer"), "Operation not permitted");
+  EXPECT_EQ(report.at("missing_walls").at("landlock").at("instead"), "the mounts alone");
   EXPECT_EQ(report.at("reason"), "exited");
   EXPECT_EQ(report.at("exit_code"), 7);
   EXPECT_EQ(report.at("exit_status"), 7);
   EXPECT_EQ(report.at("wall_ms"), 12);
   EXPECT_EQ(report.at("policy"), "p");
+}
+
+// A figure that nobody took is absent: 0 would be one.
+TEST(SandboxEnding, WithoutACgroupThereAreNoFigures) {
+  ExitRecord record{.id = "sandbox", .reason = EndReason::exited, .exit_code = 0, .metered = false};
+  const auto report = ending_report(record, "p", "", {});
+  for (const char* figure : {"cpu_ms", "peak_memory", "oom_kills", "pids_refusals"})
+    EXPECT_FALSE(report.contains(figure)) << figure;
+  EXPECT_EQ(nlohmann::json(record).get<ExitRecord>(), record);
+  record.metered = true;
+  EXPECT_TRUE(ending_report(record, "p", "", {}).contains("cpu_ms"));
 }
 
 TEST(ApplyRules, FilesThatToolsExecute) {

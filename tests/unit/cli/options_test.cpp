@@ -69,6 +69,8 @@ TEST(Options, SandboxRunTakesACommandWithOrWithoutDashes) {
             (Words{"git", "diff", "--", "a"}));
   EXPECT_EQ(parsed<SandboxRunOptions>({"sandbox", "run", "run"}).command, (Words{"run"}));
   EXPECT_EQ(parsed<SandboxRunOptions>({"sandbox", "run", "--report", "r.json", "x"}).policy, "default");
+  EXPECT_FALSE(with.quiet);
+  EXPECT_TRUE(parsed<SandboxRunOptions>({"sandbox", "run", "-q", "--", "x"}).quiet);
   EXPECT_EQ(refused({"sandbox", "run"}),
             "bulkhead: a command is missing after --\n  next: bulkhead sandbox run --help\n");
 }

@@ -1,0 +1,91 @@
+// Sandboxes without one of their walls, made on a host that has it: what stands in does what it says.
+#include <gmock/gmock.h>
+
+#include "sandbox/launch/wall_tries.h"
+#include "tests/support/sandbox_fixture.h"
+
+namespace bulkhead::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+class RootWallsTest : public RootSandboxTest {
+ protected:
+  // From here on plans are for a host without `wall`.
+  SandboxSpec without(Wall wall, nlohmann::json more = nlohmann::json::object()) {
+    host_.missing = {{wall, "left out by a test"}};
+    nlohmann::json names = nlohmann::json::array();
+    for (const std::string& word : walls_required_by_default())
+      if (word != name(wall)) names.push_back(word);
+    more["require"] = names;
+    return spec_of(policy(std::move(more)));
+  }
+  Outcome shell(const SandboxSpec& spec, const std::string& script) { return run(spec, {"/bin/sh", "-c", script}); }
+};
+
+TEST_F(RootWallsTest, EveryWallStandsOnThisHost) {
+  for (const WallInfo& info : all_walls())
+    if (info.need != WallNeed::runs) EXPECT_EQ(try_wall(info.wall, host_).value_or(""), "") << info.name;
+  EXPECT_EQ(try_workspaces(scratch_).value_or(""), "");
+  EXPECT_TRUE(list_directory(scratch_)->empty()) << "the try left something behind";
+}
+
+TEST_F(RootWallsTest, WithoutLimitsItIsKilledWholeAndNotFrozenAndNothingIsMeasured) {
+  auto plan = plan_for(without(Wall::limits), {"/bin/sh", "-c", "setsid sleep 1000 & sleep 1000"}, placement());
+  ASSERT_TRUE(plan) << plan.error().text();
+  auto live = client_->launch({.id = "w", .plan = std::move(*plan)});
+  ASSERT_TRUE(live) << live.error().text();
+  EXPECT_EQ(live->cgroup, "");
+  EXPECT_TRUE(cgroup_processes().empty());
+  const auto entered = client_->exec("w", "w-guest", {"/bin/sleep", "1000"}, {}, "/", -1, -1, -1);
+  ASSERT_TRUE(entered) << entered.error().text();
+  const auto frozen = client_->freeze("w");
+  ASSERT_FALSE(frozen);
+  EXPECT_EQ(frozen.error().text(), "freeze w: has no cgroup: the wall limits is missing here");
+  ASSERT_TRUE(client_->kill("w", EndReason::killed_by_request));
+  for (int i = 0; i < 2; ++i) {
+    const ExitRecord record = client_->next_exit().value();
+    EXPECT_FALSE(record.metered);
+    EXPECT_EQ(record.reason, record.id == "w" ? EndReason::killed_by_request : EndReason::signalled) << record.id;
+  }
+}
+
+TEST_F(RootWallsTest, WithoutLimitsProcessesAndMemoryHaveLimitsAllTheSame) {
+  const SandboxSpec spec = without(Wall::limits, {{"limits", {{"pids", 12}, {"memory", "32Mi"}}}});
+  const Outcome forks = shell(spec, "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do sleep 5 & done; echo all");
+  EXPECT_THAT(forks.err, HasSubstr("fork")) << forks.out;
+  EXPECT_NE(shell(spec, "exec dd if=/dev/zero of=/dev/null bs=100M count=1").record.exit_code, 0);
+  EXPECT_EQ(shell(spec, "exec dd if=/dev/zero of=/dev/null bs=1M count=1").record.exit_code, 0);
+}
+
+TEST_F(RootWallsTest, WithoutAUserNamespaceTheUidIsItsOwnAndHasNoCapability) {
+  const Outcome outcome =
+      shell(without(Wall::user_namespace),
+            "id -u; grep -c ':[[:space:]]0*$' /proc/self/status; touch /tmp/x && stat -c %u /tmp/x; "
+            "cat /proc/self/uid_map; touch /usr/x /proc/sys/kernel/core_pattern");
+  const std::string uid = std::to_string(range() + 1000);
+  EXPECT_THAT(outcome.out, HasSubstr(uid + "\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("4294967295"));  // the host's own namespace
+  EXPECT_THAT(outcome.err, HasSubstr("touch: cannot touch '/usr/x': Read-only file system"));
+  EXPECT_THAT(outcome.err, HasSubstr("core_pattern"));
+  EXPECT_THAT(shell(without(Wall::user_namespace), "grep ^Cap /proc/self/status").out,
+              ::testing::Not(::testing::ContainsRegex("Cap...:[[:space:]]0*[1-9a-f]")));
+}
+
+TEST_F(RootWallsTest, WithoutAFreshProcThereIsAnEmptyOneThatStays) {
+  const Outcome outcome = shell(without(Wall::fresh_proc), "ls -A /proc; mkdir /proc/x || echo refused");
+  EXPECT_EQ(outcome.out, "refused\n") << outcome.err;
+}
+
+TEST_F(RootWallsTest, WithoutLandlockOrAKeyringItRuns) {
+  EXPECT_EQ(shell(without(Wall::landlock), "id -u; touch /usr/x || echo refused").out, "1000\nrefused\n");
+  EXPECT_EQ(shell(without(Wall::keyring), "id -u").out, "1000\n");
+}
+
+// What a plan says must hold holds, or nothing starts: here a kernel that forbids it is played by a plan that must.
+TEST_F(RootWallsTest, NamespacesBelowAreForbidden) {
+  EXPECT_EQ(sh("cat /proc/sys/user/max_user_namespaces").out, "0\n");
+}
+
+}  // namespace
+}  // namespace bulkhead::test
