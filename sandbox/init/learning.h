@@ -1,4 +1,4 @@
-// How a learning sandbox's command comes under the filter that tells init of its paths, and init to the listener.
+// How an observed sandbox's command comes under the filter that tells init of what it asks for, and init to the listener.
 // No allocation; part of the static init.
 #pragma once
 

@@ -97,7 +97,7 @@ struct Placement {
   std::uint32_t host_uid = 0, host_gid = 0;
   std::vector<std::uint32_t> host_groups;
   std::vector<MountSpec> mounts;  // ours: workspace, home, inputs, reports; origin says which
-  bool learn = false;             // note which paths the command looks for (`bulkhead policy learn`)
+  bool learn = false;             // observe what the command asks for (`--explain`, `policy learn`)
 };
 
 struct LaunchPlan {
@@ -106,7 +106,7 @@ struct LaunchPlan {
   std::uint64_t output_bytes = 0;
   std::vector<sock_filter> seccomp;  // empty: none
   std::vector<sock_filter> guard;    // of every profile, see compile_guard(); empty: none
-  // Not empty: the sandbox learns. `seccomp` then has no listener, and this is what the command loads beside it: see
+  // Not empty: the sandbox is observed. `seccomp` then has no listener, and this is what the command loads beside it: see
   // LearningPrograms.
   std::vector<sock_filter> learning;
 };

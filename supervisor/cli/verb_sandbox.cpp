@@ -1,10 +1,14 @@
 // `bulkhead sandbox run` and `sandbox plan`: only the compartment, through a launcher of our own.
+#include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "sandbox/base/text.h"
+#include "sandbox/explain/denied.h"
 #include "sandbox/launch/launcher_client.h"
 #include "sandbox/sys/files.h"
 #include "supervisor/cli/console.h"
+#include "supervisor/cli/explain.h"
 #include "supervisor/cli/output_file.h"
 #include "supervisor/cli/policies.h"
 #include "supervisor/cli/sandbox_ending.h"
@@ -22,6 +26,38 @@ std::string rule_text(const Document& policy, const std::string& origin) {
   if (!origin.starts_with('/')) return origin;  // "built-in"
   if (!policy.positions.contains(origin)) return origin + " (by default)";
   return located(policy, {.operation = {}, .object = origin}).text();
+}
+
+// `observed` of a plan that is observed.
+Outcome<ExitRecord> run_to_end(LauncherClient& launcher, LaunchPlan plan, Signals& signals, Observed& observed) {
+  Fd notes;
+  if (!plan.learning.empty()) {
+    notes = Fd(::memfd_create("bulkhead-observed", MFD_CLOEXEC));
+    if (!notes.valid()) return failure(ExitCode::fault, errno_error("memfd_create").error());
+  }
+  const LaunchRequest request{.id = "sandbox",
+                              .plan = std::move(plan),
+                              .stdin_fd = STDIN_FILENO,
+                              .stdout_fd = STDOUT_FILENO,
+                              .stderr_fd = STDERR_FILENO,
+                              .learn_fd = notes.get()};
+  auto live = or_exit(ExitCode::host_lacks, launcher.launch(request));
+  if (!live) return std::unexpected(live.error());
+  auto record = wait_for_end(launcher, request.id, signals);
+  if (!record) return std::unexpected(record.error());
+  if (auto known = or_exit(ExitCode::fault, launcher.acknowledge(request.id)); !known)
+    return std::unexpected(known.error());
+  if (!notes.valid()) return record;
+  auto read = or_exit(ExitCode::fault, read_observed(notes.get()));
+  if (!read) return std::unexpected(read.error());
+  observed = *std::move(read);
+  return record;
+}
+
+// Init could not come under the listener: nothing of the command has run.
+bool could_not_observe(const ExitRecord& record) {
+  return record.reason == EndReason::setup_failed && record.step == "init" &&
+         (record.step_errno == EBUSY || record.step_errno == EINVAL);
 }
 
 }  // namespace
@@ -43,29 +79,38 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   if (!report) return std::unexpected(report.error());
   auto range = or_exit(ExitCode::host_lacks, launcher->acquire_range());
   if (!range) return std::unexpected(range.error());
-  auto plan = plan_for(context, policy->spec, *host, options.command, *range, "sandbox");
+  const bool observe = options.explain && can_be_observed(policy->spec.seccomp());
+  if (options.explain && !observe)
+    err_line("bulkhead: files and network are not explained: the policy's profile does not let them be seen");
+  auto plan = plan_for(context, policy->spec, *host, options.command, *range, "sandbox", observe);
   if (!plan) return std::unexpected(plan.error());
   auto signals = or_exit(ExitCode::fault, Signals::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}));
   if (!signals) return std::unexpected(signals.error());
 
-  const LaunchRequest request{.id = "sandbox",
-                              .plan = *std::move(plan),
-                              .stdin_fd = STDIN_FILENO,
-                              .stdout_fd = STDOUT_FILENO,
-                              .stderr_fd = STDERR_FILENO};
-  auto live = or_exit(ExitCode::host_lacks, launcher->launch(request));
-  if (!live) return std::unexpected(live.error());
-  auto record = wait_for_end(*launcher, request.id, *signals);
+  const View view = view_of(policy->spec, *plan);
+  Observed observed;
+  auto record = run_to_end(*launcher, *std::move(plan), *signals, observed);
   if (!record) return std::unexpected(record.error());
+  if (observe && could_not_observe(*record)) {
+    // The command has not run yet: somebody above us listens to system calls, who cannot be two.
+    err_line("bulkhead: files and network are not explained: " + std::string(::strerrordesc_np(record->step_errno)));
+    auto again = plan_for(context, policy->spec, *host, options.command, *range, "sandbox");
+    if (!again) return std::unexpected(again.error());
+    record = run_to_end(*launcher, *std::move(again), *signals, observed);
+    if (!record) return std::unexpected(record.error());
+  }
   // Cgroups and the range go with the launcher; waiting for that is what leaves nothing behind.
   if (auto gone = launcher->shutdown(); !gone) err_line("bulkhead: " + printable(gone.error().text()));
 
-  const std::string rule = rule_text(policy->files.document, record->origin);
+  const auto place = [&](const Origin& origin) { return rule_text(policy->files.document, origin); };
+  const std::string rule = place(record->origin);
   if (const std::string line = ending_line(*record, options.policy, rule); !line.empty()) err_line(line);
+  const std::vector<Denied> refused = denied(view, *record, observed, ask_host(observed, view));
   if (options.explain)
-    for (const std::string& line : denial_lines(*record, options.policy)) err_line(line);
+    for (const std::string& line : denied_lines(refused, options.policy, place)) err_line(line);
+  if (observed.more) err_line("bulkhead: denied: more was asked for than is noted");
   if (report->wanted()) {
-    const nlohmann::json ended = ending_report(*record, options.policy, rule, walls);
+    const nlohmann::json ended = ending_report(*record, options.policy, rule, walls, refused);
     if (auto written = report->write(pretty(ended)); !written) return std::unexpected(written.error());
   }
   return command_status(*record);
