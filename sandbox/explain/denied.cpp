@@ -1,6 +1,7 @@
 #include "sandbox/explain/denied.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <iterator>
 #include <map>
@@ -152,7 +153,7 @@ class Judge {
 
   void missing(const Observation& seen) {
     const auto found = there_.find(seen.path);
-    if (found == there_.end()) return;  // not on the host either: nothing was refused
+    if (found == there_.end()) return missing_name(seen);
     const PathVerdict verdict = judge_path(*found->second, view_);
     if (verdict.mounts.empty() && verdict.reason.empty()) return;
     const std::string subject = verdict.path.empty() ? seen.path : verdict.path;
@@ -171,12 +172,36 @@ class Judge {
     add(std::move(row));
   }
 
+  // Sockets and devices, whose names are known without looking for them. What the host has not either was not refused.
+  void missing_name(const Observation& seen) {
+    const std::string path = normal_path(seen.path);
+    const ViewMount* cover = view_.cover(path);
+    if (host_.names.sockets.contains(path) && (cover == nullptr || !cover->writable)) {
+      Denied row = file(seen, "connect to " + path, "mounts", view_.root_origin);
+      row.kind = DeniedKind::network;
+      row.reason = "a socket leads to something of the host";
+      return add(std::move(row));
+    }
+    const std::string device = path.starts_with("/dev/") ? path.substr(5) : "";
+    if (!host_.names.devices.contains(device)) return;
+    Denied row = file(seen, "open " + path, "mounts", view_.devices_origin);
+    constexpr std::array<std::string_view, 6> kGiven{"null", "zero", "full", "random", "urandom", "tty"};
+    if (std::ranges::find(kGiven, device) != kGiven.end())
+      row.change["devices"] = {device};
+    else
+      row.reason = "no policy gives this device";
+    add(std::move(row));
+  }
+
   void unwritable(const Observation& seen) {
     const std::string path = normal_path(seen.path);
     const ViewMount* cover = view_.cover(path);
     if (is_within(path, "/proc")) {
-      Denied row = file(seen, "write " + path, "proc mask", kBuiltIn);
-      row.change["allow"] = {"unmasked-proc"};
+      Denied row = file(seen, "write " + path, seen.error == EROFS ? "proc mask" : "permissions", kBuiltIn);
+      if (seen.error == EROFS)
+        row.change["allow"] = {"unmasked-proc"};
+      else
+        row.reason = "it is root's, who is not inside";
       return add(std::move(row));
     }
     if (cover != nullptr && cover->writable) return;  // its own permissions, or a way that it has not made
@@ -246,7 +271,7 @@ class Judge {
     if (to.family == SeenAddress::Family::abstract) {
       std::string name = to.host;
       std::ranges::replace(name, '\0', '@');
-      if (!host_.listeners.abstract.contains(name)) return;
+      if (!host_.names.abstract.contains(name)) return;
       if (!view_.own_network) row.wall = view_.landlock ? "landlock" : row.wall;
       row.reason = "abstract sockets of the host stay outside";
       return add(std::move(row));
@@ -271,7 +296,7 @@ class Judge {
     }
     if (to.local) {
       if (to.listening) return;
-      const auto& host_ports = udp ? host_.listeners.udp : host_.listeners.tcp;
+      const auto& host_ports = udp ? host_.names.udp : host_.names.tcp;
       if (!host_ports.contains(to.port)) return;
       row.reason = "inside nobody listens there; the host's own loopback is another";
     }
@@ -351,7 +376,7 @@ std::vector<std::string> questions(const Observed& observed, const View& view) {
     if (seen.seen != InitSeen::missing && !no_directory) continue;
     // What the sandbox writes is its own: the host's file of that name, or a link there, says nothing of it.
     const ViewMount* cover = view.cover(normal_path(seen.path));
-    if (cover != nullptr && cover->writable) continue;
+    if (cover != nullptr && (cover->writable || cover->target == "/dev")) continue;  // of /dev names are known
     std::string path = no_directory ? parent_of(normal_path(seen.path)) : seen.path;
     if (known.insert(path).second) paths.push_back(std::move(path));
   }

@@ -47,10 +47,9 @@ std::vector<LimitReached> limits_reached(const Limits& limits, const ExitRecord&
 // Which paths to look for on the host before judging. Bounded by what was observed.
 std::vector<std::string> questions(const Observed& observed, const View& view);
 
-// What of the host is known, beside the paths that were asked for.
 struct HostAnswers {
-  HostLook look;
-  HostListeners listeners;
+  HostLook look;  // for questions()
+  HostNames names;
 };
 
 // Pure. Of what was observed only that is told which a wall refused, or which the host has and the sandbox lacks. Those

@@ -175,13 +175,18 @@ HostLook look_at_host(const std::vector<std::string>& paths) {
   return look;
 }
 
-HostListeners listeners_of_host() {
-  HostListeners listeners;
-  for (const char* path : {"/proc/net/tcp", "/proc/net/tcp6"}) add_ports(listeners.tcp, path, "0A");  // TCP_LISTEN
-  for (const char* path : {"/proc/net/udp", "/proc/net/udp6"}) add_ports(listeners.udp, path, "");
-  for (const std::string& line : table("/proc/net/unix"))
-    if (const auto at = line.find(" @"); at != std::string::npos) listeners.abstract.insert(line.substr(at + 2));
-  return listeners;
+HostNames names_of_host() {
+  HostNames names;
+  for (const char* path : {"/proc/net/tcp", "/proc/net/tcp6"}) add_ports(names.tcp, path, "0A");  // TCP_LISTEN
+  for (const char* path : {"/proc/net/udp", "/proc/net/udp6"}) add_ports(names.udp, path, "");
+  for (const std::string& line : table("/proc/net/unix")) {
+    const bool listens = line.find(" 00010000 ") != std::string::npos;  // SO_ACCEPTCON
+    if (const auto at = line.find(" @"); at != std::string::npos) names.abstract.insert(line.substr(at + 2));
+    if (const auto at = line.find(" /"); listens && at != std::string::npos) names.sockets.insert(line.substr(at + 1));
+  }
+  for (std::string& device : list_directory("/dev").value_or(std::vector<std::string>{}))
+    names.devices.insert(std::move(device));
+  return names;
 }
 
 }  // namespace bulkhead

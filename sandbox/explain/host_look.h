@@ -40,11 +40,14 @@ inline constexpr std::size_t kMostHostPathBytes = 40 * 1024;
 // Looks with lstat(2) and readlink(2), and at the first bytes of programs that everybody may read.
 HostLook look_at_host(const std::vector<std::string>& paths);
 
-// Who listens on this host's own network namespace, as everybody sees it: proc_pid_net(5).
-struct HostListeners {
+// What everybody sees of this host without a path to look for: who listens in its own network namespace
+// (proc_pid_net(5)), and what is in /dev.
+struct HostNames {
   std::set<std::uint16_t> tcp, udp;
   std::set<std::string> abstract;  // names, NUL bytes as '@'
+  std::set<std::string> sockets;   // paths
+  std::set<std::string> devices;
 };
-HostListeners listeners_of_host();
+HostNames names_of_host();
 
 }  // namespace bulkhead

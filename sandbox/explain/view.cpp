@@ -40,6 +40,7 @@ View view_of(const SandboxSpec& spec, const LaunchPlan& plan) {
             .tcp_connect = spec.tcp_connect(),
             .tcp_origin = spec.origin("tcp"),
             .seccomp_origin = spec.origin("seccomp"),
+            .devices_origin = spec.origin("devices"),
             .limits = spec.limits()};
   for (const Operation& op : plan.operations) {
     if (op.step == Step::landlock_enforce) view.landlock = true;

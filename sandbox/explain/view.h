@@ -25,7 +25,7 @@ struct View {
   bool own_network = true;
   bool landlock = false;
   TcpPorts tcp_bind, tcp_connect;
-  Origin tcp_origin, seccomp_origin;
+  Origin tcp_origin, seccomp_origin, devices_origin;
   Limits limits;
 
   const ViewMount* cover(const std::string& path) const;  // the innermost that the path is on; nullptr: the root

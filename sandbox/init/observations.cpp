@@ -139,7 +139,8 @@ void Observations::judge(int listener, const seccomp_notif& notif, PathUse use, 
   if (begins(path, "/proc/")) {  // every sandbox has its own
     if (!opens || is_of_a_process(path)) return;
     if (is_masked(path)) return say(InitSeen::masked, 0);
-    if (changes && access_error(path, W_OK) == EROFS) say(InitSeen::unwritable, EROFS);
+    const int error = changes ? access_error(path, W_OK) : 0;
+    if (error == EROFS || error == EACCES) say(InitSeen::unwritable, error);
     return;
   }
   if (opens && is_out_of_files(notif.pid)) add(listener, notif, {.seen = InitSeen::open_files, .error = EMFILE});

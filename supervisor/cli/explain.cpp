@@ -73,8 +73,8 @@ HostLook look_as_nobody(const std::vector<std::string>& paths) {
 }
 
 HostAnswers ask_host(const Observed& observed, const View& view) {
-  HostAnswers answers{.look = look_as_nobody(questions(observed, view)), .listeners = {}};
-  if (!observed.rows.empty()) answers.listeners = listeners_of_host();
+  HostAnswers answers{.look = look_as_nobody(questions(observed, view)), .names = {}};
+  if (!observed.rows.empty()) answers.names = names_of_host();
   return answers;
 }
 

@@ -4,7 +4,6 @@
 #include <set>
 
 #include "sandbox/base/text.h"
-#include "sandbox/explain/denied.h"
 #include "sandbox/explain/path_verdict.h"
 #include "sandbox/spec/seccomp_profile.h"
 #include "supervisor/config/yaml_writer.h"
@@ -80,11 +79,11 @@ void propose_paths(const View& view, const Observed& observed, const HostLook& h
 }
 
 // What no change of mounts, calls and limits gives.
-void name_the_rest(const View& view, const Observed& observed, Proposal& proposal) {
+void name_the_rest(const View& view, const Observed& observed, const HostNames& names, Proposal& proposal) {
   Observed rest;
   for (const Observation& seen : observed.rows)
-    if (seen.seen != InitSeen::missing && seen.seen != InitSeen::unwritable) rest.rows.push_back(seen);
-  for (const Denied& row : denied(view, {}, rest, {}))
+    if (seen.seen != InitSeen::unwritable) rest.rows.push_back(seen);
+  for (const Denied& row : denied(view, {}, rest, {.look = {}, .names = names}))
     proposal.named.push_back({std::string(name(row.kind)), row.what,
                               "stopped by " + row.wall +
                                   (row.change.empty() ? "" : "; to allow it: " + change_text(row.change)) +
@@ -94,12 +93,12 @@ void name_the_rest(const View& view, const Observed& observed, Proposal& proposa
 }  // namespace
 
 Proposal propose(const json& policy, const View& view, const ExitRecord& record, const Observed& observed,
-                 const HostLook& host) {
+                 const HostAnswers& host) {
   Proposal proposal;
   propose_calls(policy, record, proposal);
   propose_limits(view, record, proposal);
-  propose_paths(view, observed, host, proposal);
-  name_the_rest(view, observed, proposal);
+  propose_paths(view, observed, host.look, proposal);
+  name_the_rest(view, observed, host.names, proposal);
   return proposal;
 }
 

@@ -6,10 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sandbox/explain/host_look.h"
-#include "sandbox/explain/observed.h"
-#include "sandbox/explain/view.h"
-#include "sandbox/launch/exit_record.h"
+#include "sandbox/explain/denied.h"
 
 namespace bulkhead {
 
@@ -29,7 +26,7 @@ struct Proposal {
 // The least change of `policy` (the document) that gives the command what it missed. `view` is what it ran under.
 // Missing paths become read-only mounts as judge_path() has it; everything that would be written is only named.
 Proposal propose(const nlohmann::json& policy, const View& view, const ExitRecord& record, const Observed& observed,
-                 const HostLook& host);
+                 const HostAnswers& host);
 
 // Where a command is looked for: itself if it has a '/', else below each directory of `path`.
 std::vector<std::string> command_places(const std::string& command, std::string_view path);

@@ -137,7 +137,7 @@ Outcome<int> policy_learn_verb(const Context& context, const PolicyLearnOptions&
     auto round = learner.run(spec, options.command, id);
     if (!round) return std::unexpected(round.error());
     Proposal more = propose(policy, round->view, round->record, round->observed,
-                            look_as_nobody(questions(round->observed, round->view)));
+                            ask_host(round->observed, round->view));
     complete = more.patch.empty();
     head.push_back("Run " + std::to_string(rounds.size() + 1) + ": " + ended(round->record) +
                    (complete ? "; nothing more to add" : ""));
