@@ -164,8 +164,12 @@ class Judge {
       row.reason = "there is no network to ask; with it, mount the file too";
       return add(std::move(row));
     }
-    Denied row = file(seen, (seen.runs ? "run " : seen.call == "connect" ? "connect to " : "find ") + subject, "mounts",
-                      view_.root_origin);
+    Denied row = file(seen,
+                      (seen.runs                ? "run "
+                       : seen.call == "connect" ? "connect to "
+                                                : "find ") +
+                          subject,
+                      "mounts", view_.root_origin);
     if (found->second->kind == HostKind::socket) row.kind = DeniedKind::network;
     for (const std::string& mount : verdict.mounts) row.change["mounts"][mount] = {{"source", mount}};
     row.reason = verdict.reason;
@@ -213,9 +217,9 @@ class Judge {
     if (cover == nullptr) {
       // In a root of mounts alone nothing else is at the place, so that a tmpfs hides nothing.
       const std::string directory = seen.call.starts_with("mkdir") || parent_of(path) == "/" ? path : parent_of(path);
-      const bool free = view_.root_directory.empty() && utf8_prefix(directory) == directory.size() && !is_within(path, "/etc") &&
-                        std::ranges::none_of(view_.mounts,
-                                             [&](const ViewMount& m) { return is_within(m.target, directory); });
+      const bool free =
+          view_.root_directory.empty() && utf8_prefix(directory) == directory.size() && !is_within(path, "/etc") &&
+          std::ranges::none_of(view_.mounts, [&](const ViewMount& m) { return is_within(m.target, directory); });
       if (free) row.change["mounts"][directory] = {{"tmpfs", "64Mi"}};
       row.reason += free ? "a tmpfs takes what need not last" : "the root is never written";
     } else if (cover->of_policy && !cover->tmpfs) {
@@ -265,7 +269,11 @@ class Judge {
     const bool binds = seen.seen == InitSeen::bind;
     const bool tcp = to.protocol == SeenAddress::Protocol::tcp;
     const bool udp = to.protocol == SeenAddress::Protocol::udp;
-    Denied row = file(seen, (binds ? "bind " : seen.seen == InitSeen::send ? "send to " : "connect to ") + shown(to),
+    Denied row = file(seen,
+                      (binds                         ? "bind "
+                       : seen.seen == InitSeen::send ? "send to "
+                                                     : "connect to ") +
+                          shown(to),
                       "network namespace", kBuiltIn);
     row.kind = DeniedKind::network;
     if (to.family == SeenAddress::Family::abstract) {

@@ -18,11 +18,11 @@ std::string_view name(DeniedKind kind);
 
 struct Denied {
   DeniedKind kind = DeniedKind::system_call;
-  std::string what;  // "write /usr/x", "connect to tcp 192.0.2.1:443": parts of it are the agent's own word
-  std::string who;   // name of the first process; may be empty. The agent's own word
+  std::string what;         // "write /usr/x", "connect to tcp 192.0.2.1:443": parts of it are the agent's own word
+  std::string who;          // name of the first process; may be empty. The agent's own word
   std::uint64_t times = 0;  // at least
-  std::string wall;  // "seccomp", "mounts", "landlock", "network namespace", …
-  Origin rule;       // where it stands in the policy, or "built-in"
+  std::string wall;         // "seccomp", "mounts", "landlock", "network namespace", …
+  Origin rule;              // where it stands in the policy, or "built-in"
   // What to add to the policy: maps are merged, lists joined. Empty: there is no such change, or none that should be
   // made unread; `reason` says why.
   nlohmann::json change = nlohmann::json::object();

@@ -160,8 +160,8 @@ HostLook look_at_host(const std::vector<std::string>& paths) {
     }
     const auto told = [](const std::string& text) {  // as JSON, where a byte may become six
       return 8 + text.size() + 5 * static_cast<std::size_t>(std::ranges::count_if(text, [](char c) {
-               return static_cast<unsigned char>(c) < ' ' || c == '"' || c == '\\' || c == '\x7f';
-             }));
+                                 return static_cast<unsigned char>(c) < ' ' || c == '"' || c == '\\' || c == '\x7f';
+                               }));
     };
     std::size_t size = 100 + told(there.wanted) + told(there.end) + told(there.interpreter);
     for (const std::string& link : there.links) size += told(link);

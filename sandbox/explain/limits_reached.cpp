@@ -26,7 +26,8 @@ std::vector<LimitReached> limits_reached(const Limits& limits, const ExitRecord&
     reached.push_back({"output", bytes(2 * limits.output_bytes), "output beyond its limit",
                        format_bytes(record.stdout_dropped + record.stderr_dropped) + " were dropped"});
   // A shell tells of its child's signal by its own status.
-  const bool too_long = record.signal == SIGXFSZ || (record.reason == EndReason::exited && record.exit_code == 128 + SIGXFSZ);
+  const bool too_long =
+      record.signal == SIGXFSZ || (record.reason == EndReason::exited && record.exit_code == 128 + SIGXFSZ);
   if (too_long && limits.file_bytes != 0)
     reached.push_back({"file_size", bytes(2 * limits.file_bytes), "a file beyond its limit", "killed by SIGXFSZ"});
   return reached;

@@ -45,8 +45,8 @@ SeenAddress address_of(std::string_view bytes, std::uint32_t flags) {
   // Without its last member it is one still.
   std::string six_bytes(bytes);
   six_bytes.resize(sizeof(sockaddr_in6));
-  if (sockaddr_in6 six; family == AF_INET6 && bytes.size() >= offsetof(sockaddr_in6, sin6_scope_id) &&
-                        copy(six, six_bytes)) {
+  if (sockaddr_in6 six;
+      family == AF_INET6 && bytes.size() >= offsetof(sockaddr_in6, sin6_scope_id) && copy(six, six_bytes)) {
     address.family = SeenAddress::Family::ipv6;
     address.host = ::inet_ntop(AF_INET6, &six.sin6_addr, text.data(), text.size());
     address.port = ntohs(six.sin6_port);

@@ -45,12 +45,12 @@ View view_of(const SandboxSpec& spec, const LaunchPlan& plan) {
   for (const Operation& op : plan.operations) {
     if (op.step == Step::landlock_enforce) view.landlock = true;
     if (op.step != Step::bind && op.step != Step::tmpfs) continue;
-    view.mounts.push_back({.target = op.target,
-                           .origin = op.origin,
-                           .writable = op.step == Step::tmpfs ? (op.flags & kSandboxOwned) != 0
-                                                              : (op.flags & (kReadOnly | kDevice)) == 0,
-                           .tmpfs = op.step == Step::tmpfs,
-                           .of_policy = op.origin.starts_with("/mounts/")});
+    view.mounts.push_back(
+        {.target = op.target,
+         .origin = op.origin,
+         .writable = op.step == Step::tmpfs ? (op.flags & kSandboxOwned) != 0 : (op.flags & (kReadOnly | kDevice)) == 0,
+         .tmpfs = op.step == Step::tmpfs,
+         .of_policy = op.origin.starts_with("/mounts/")});
   }
   return view;
 }

@@ -12,8 +12,8 @@ namespace bulkhead {
 struct ViewMount {
   std::string target;
   Origin origin;
-  bool writable = false;  // by the sandbox
-  bool tmpfs = false;     // its own: what the host has of that name is no business of it
+  bool writable = false;   // by the sandbox
+  bool tmpfs = false;      // its own: what the host has of that name is no business of it
   bool of_policy = false;  // one of the policy's `mounts`
   bool operator==(const ViewMount&) const = default;
 };

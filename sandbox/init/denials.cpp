@@ -75,7 +75,8 @@ void Denials::note(int number, const unsigned long long* arguments, unsigned pid
   fresh.number = number;
   fresh.times = 1;
   for (int i = 0; i < 2; ++i) fresh.arguments[i] = arguments[i];
-  // The caller waits for our answer, so the pid is still its own, unless it was killed: then who it was does not matter.
+  // The caller waits for our answer, so the pid is still its own, unless it was killed: then who it was does not
+  // matter.
   read_name(pid, fresh.who);
   write_slot(count_++);
 }

@@ -91,9 +91,9 @@ struct InitObservation {
   std::uint32_t size = 0;  // of the row: this, the text, and zeros up to a multiple of 8
   InitSeen seen{};
   std::uint8_t reserved = 0;
-  std::uint16_t text = 0;  // its length
-  std::int32_t call = -1;  // number of the system call
-  std::int32_t error = 0;  // errno
+  std::uint16_t text = 0;   // its length
+  std::int32_t call = -1;   // number of the system call
+  std::int32_t error = 0;   // errno
   std::uint32_t times = 0;  // brought up to date at each power of two and at the end
   std::uint32_t flags = 0;
   char who[16] = {};

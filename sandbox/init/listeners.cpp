@@ -69,8 +69,8 @@ bool listens(const char* line, bool tcp, std::uint16_t port) {
 }  // namespace
 
 bool listens_inside(bool tcp, std::uint16_t port) {
-  for (const char* path : {tcp ? "/proc/self/net/tcp" : "/proc/self/net/udp",
-                           tcp ? "/proc/self/net/tcp6" : "/proc/self/net/udp6"}) {
+  for (const char* path :
+       {tcp ? "/proc/self/net/tcp" : "/proc/self/net/udp", tcp ? "/proc/self/net/tcp6" : "/proc/self/net/udp6"}) {
     Lines lines(path);
     while (const char* line = lines.next())
       if (listens(line, tcp, port)) return true;

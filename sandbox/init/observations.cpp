@@ -31,8 +31,7 @@ bool begins(const char* path, const char* with) { return strncmp(path, with, str
 bool make_absolute(const seccomp_notif& notif, int directory_argument, std::size_t length) {
   std::size_t at = 0;
   if (memory[0] != '/') {
-    const int directory =
-        directory_argument < 0 ? AT_FDCWD : static_cast<int>(notif.data.args[directory_argument]);
+    const int directory = directory_argument < 0 ? AT_FDCWD : static_cast<int>(notif.data.args[directory_argument]);
     char name[kProcPathBytes];
     if (directory == AT_FDCWD) {
       proc_path(name, notif.pid, "/cwd");
@@ -84,8 +83,8 @@ bool is_of_a_process(const char* path) {
 bool cannot_execute(const char* path) {
   struct stat file;
   struct statfs mount;
-  return stat(path, &file) == 0 && S_ISREG(file.st_mode) && (file.st_mode & 0111) != 0 &&
-         statfs(path, &mount) == 0 && (mount.f_flags & ST_NOEXEC) != 0;
+  return stat(path, &file) == 0 && S_ISREG(file.st_mode) && (file.st_mode & 0111) != 0 && statfs(path, &mount) == 0 &&
+         (mount.f_flags & ST_NOEXEC) != 0;
 }
 
 bool is_somebody_elses(const char* path) {
@@ -185,7 +184,7 @@ void Observations::note_name(int listener, const seccomp_notif& notif, const Pat
     if (make_absolute(notif, -1, end)) judge(listener, notif, binds ? PathUse::make : PathUse::look, 0, path_buffer);
     return;
   }
-  Row row{.seen = binds                          ? InitSeen::bind
+  Row row{.seen = binds                               ? InitSeen::bind
                   : call.use == PathUse::connect_name ? InitSeen::connect
                                                       : InitSeen::send,
           .text = name.bytes,

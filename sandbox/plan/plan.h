@@ -106,8 +106,8 @@ struct LaunchPlan {
   std::uint64_t output_bytes = 0;
   std::vector<sock_filter> seccomp;  // empty: none
   std::vector<sock_filter> guard;    // of every profile, see compile_guard(); empty: none
-  // Not empty: the sandbox is observed. `seccomp` then has no listener, and this is what the command loads beside it: see
-  // LearningPrograms.
+  // Not empty: the sandbox is observed. `seccomp` then has no listener, and this is what the command loads beside it:
+  // see LearningPrograms.
   std::vector<sock_filter> learning;
 };
 

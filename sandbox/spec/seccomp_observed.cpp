@@ -157,10 +157,10 @@ std::vector<sock_filter> told_first(const Observing& observing) {
        {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, low(1)),
         BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, SECCOMP_FILTER_FLAG_NEW_LISTENER, kTold, kOn)}}};
   if (observing.terminal)
-    by_arguments.push_back({SYS_ioctl,
-                            {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, low(1)),
-                             BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TIOCSTI, kTold, 0),
-                             BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TIOCLINUX, kTold, kOn)}});
+    by_arguments.push_back(
+        {SYS_ioctl,
+         {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, low(1)), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TIOCSTI, kTold, 0),
+          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TIOCLINUX, kTold, kOn)}});
 
   std::vector<sock_filter> tails;
   std::vector<sock_filter> code{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),

@@ -21,8 +21,9 @@ constexpr uid_t kNobody = 65534;
 constexpr auto kPatience = std::chrono::seconds(5);  // a path may lead to a file system that does not answer
 
 [[noreturn]] void look_and_tell(const std::vector<std::string>& paths, int to) {
-  const bool dropped = ::geteuid() != 0 || (::setgroups(0, nullptr) == 0 && ::setresgid(kNobody, kNobody, kNobody) == 0 &&
-                                            ::setresuid(kNobody, kNobody, kNobody) == 0);
+  const bool dropped =
+      ::geteuid() != 0 || (::setgroups(0, nullptr) == 0 && ::setresgid(kNobody, kNobody, kNobody) == 0 &&
+                           ::setresuid(kNobody, kNobody, kNobody) == 0);
   if (!dropped || ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) ::_exit(1);
   const std::string answer = worker_facts_json(look_at_host(paths));
   std::size_t done = 0;

@@ -162,8 +162,8 @@ std::string LiveLines::say(const Event& e) {
     return with<DenialSeen>(e, [](const DenialSeen& b) {
       return "stopped: " + safe(b.what) + (b.who.empty() ? "" : ", tried by " + safe(b.who)) +
              (b.times > 1 ? ", " + std::to_string(b.times) + " times" : "") +
-             (b.rule.empty() ? "" : ", by " + (b.wall.empty() ? "" : safe(b.wall) + ", ") + safe(b.rule)) + aside(b.detail) +
-             (b.allow.empty() ? "" : "; to allow it: " + safe(b.allow));
+             (b.rule.empty() ? "" : ", by " + (b.wall.empty() ? "" : safe(b.wall) + ", ") + safe(b.rule)) +
+             aside(b.detail) + (b.allow.empty() ? "" : "; to allow it: " + safe(b.allow));
     });
   if (type == AttemptEnded::type)
     return with<AttemptEnded>(e, [&](const AttemptEnded& b) {

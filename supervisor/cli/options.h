@@ -18,7 +18,7 @@ struct RunOptions {
   std::string name;                  // of the run; empty: made up
   bool keep_workspaces = false;
   bool explain = false;  // of each task: say which files and addresses it was refused
-  bool quiet = false;  // no line per event, only the report
+  bool quiet = false;    // no line per event, only the report
 };
 
 struct SandboxRunOptions {

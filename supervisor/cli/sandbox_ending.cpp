@@ -69,7 +69,7 @@ nlohmann::json ending_report(const ExitRecord& record, const std::string& policy
   report["policy"] = policy;
   report["rule"] = rule;
   report["exit_status"] = command_status(record);  // what bulkhead itself ends with
-  report.erase("denials");  // they are among these
+  report.erase("denials");                         // they are among these
   report["denied"] = nlohmann::json::array();
   for (const Denied& row : denied) report["denied"].push_back(to_json(row));
   report["missing_walls"] = nlohmann::json::object();

@@ -69,7 +69,8 @@ struct Learner {
                                        : "the policy's profile must allow seccomp and sendmsg for that"});
     // What was looked for before there was a program is looked for by no program.
     if (round.record.reason == EndReason::setup_failed)
-      for (std::string& place : command_places(command.front(), path)) round.observed.rows.push_back({.seen = InitSeen::missing, .path = std::move(place), .error = ENOENT});
+      for (std::string& place : command_places(command.front(), path))
+        round.observed.rows.push_back({.seen = InitSeen::missing, .path = std::move(place), .error = ENOENT});
     return round;
   }
 };
@@ -136,8 +137,8 @@ Outcome<int> policy_learn_verb(const Context& context, const PolicyLearnOptions&
     const std::string id = "learn-" + std::to_string(rounds.size() + 1);
     auto round = learner.run(spec, options.command, id);
     if (!round) return std::unexpected(round.error());
-    Proposal more = propose(policy, round->view, round->record, round->observed,
-                            ask_host(round->observed, round->view));
+    Proposal more =
+        propose(policy, round->view, round->record, round->observed, ask_host(round->observed, round->view));
     complete = more.patch.empty();
     head.push_back("Run " + std::to_string(rounds.size() + 1) + ": " + ended(round->record) +
                    (complete ? "; nothing more to add" : ""));

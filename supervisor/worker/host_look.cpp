@@ -1,5 +1,5 @@
-// What the host has of what an agent's command missed: as the repository's owner, in a sandbox that sees the host's root
-// read-only.
+// What the host has of what an agent's command missed: as the repository's owner, in a sandbox that sees the host's
+// root read-only.
 #include "sandbox/explain/host_look.h"
 
 #include "sandbox/base/text.h"

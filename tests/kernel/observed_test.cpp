@@ -92,7 +92,8 @@ TEST_F(RootObserved, RefusalsAreWhatTheyAreUnobserved) {
 // Mounts let a whiteout be made where the sandbox writes, and it needs no capability (mknod(2)).
 TEST_F(RootObserved, DeviceNodesAreLandlocksToRefuse) {
   if (host_.landlock_abi < landlock::kLeastAbi) GTEST_SKIP() << "no Landlock here";
-  const std::string make = "import os\ntry: os.mknod('/tmp/d', 0o20600, 0); print('made')\nexcept OSError as e: print(e.strerror)";
+  const std::string make =
+      "import os\ntry: os.mknod('/tmp/d', 0o20600, 0); print('made')\nexcept OSError as e: print(e.strerror)";
   const Seen seen = watch({"python3", "-c", make});
   EXPECT_EQ(seen.out, "Permission denied\n");
   EXPECT_NE(seen.find(InitSeen::device_node, "/tmp/d"), nullptr);
@@ -122,7 +123,8 @@ TEST_F(RootObserved, AddressesAreNotedWithTheirProtocol) {
                            "s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()\n"
                            "socket.create_connection(s.getsockname()).send(b'x'); print(s.getsockname()[1])\n"});
   EXPECT_THAT(seen.out, HasSubstr("Network is unreachable\nNetwork is unreachable\n"));
-  const auto port = static_cast<std::uint16_t>(std::stoi(seen.out.substr(seen.out.rfind('\n', seen.out.size() - 2) + 1)));
+  const auto port =
+      static_cast<std::uint16_t>(std::stoi(seen.out.substr(seen.out.rfind('\n', seen.out.size() - 2) + 1)));
   bool tcp = false, udp = false, inside = false;
   for (const Observation& row : seen.observed.rows) {
     if (row.seen != InitSeen::connect) continue;

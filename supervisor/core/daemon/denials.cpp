@@ -83,7 +83,8 @@ asio::awaitable<void> note_denials(RunContext& run, std::string agent, unsigned 
       host.look = *std::move(seen);
   }
   const std::vector<Denied> rows = denied(view, record, observed, host);
-  for (std::size_t i = 0; i < rows.size() && i < kMostJournaledDenials; ++i) run.note(agent, attempt, event_of(rows[i]));
+  for (std::size_t i = 0; i < rows.size() && i < kMostJournaledDenials; ++i)
+    run.note(agent, attempt, event_of(rows[i]));
   const bool more = observed.more || host.look.more;
   if (!more && rows.size() <= kMostJournaledDenials) co_return;
   const std::size_t rest = rows.size() - std::min(rows.size(), kMostJournaledDenials);

@@ -91,7 +91,8 @@ TEST(Denied, SecretsSocketsAndHiddenPlacesComeWithoutAChange) {
                                                on_host("/opt/socket", HostKind::socket),
                                                {.wanted = "/root/x", .end = "/root", .kind = HostKind::hidden}}},
                             .names = {.sockets = {"/run/docker.sock"}}});
-  EXPECT_THAT(what(rows), ElementsAre("find /opt/key", "find /opt/socket", "find /root/x", "connect to /run/docker.sock"));
+  EXPECT_THAT(what(rows),
+              ElementsAre("find /opt/key", "find /opt/socket", "find /root/x", "connect to /run/docker.sock"));
   for (const Denied& row : rows) {
     EXPECT_TRUE(row.change.empty()) << row.what;
     EXPECT_FALSE(row.reason.empty()) << row.what;
@@ -103,14 +104,15 @@ TEST(Denied, WhatTheSandboxWritesItselfIsItsOwnBusiness) {
   const Observed observed{.rows = {seen(InitSeen::missing, "/tmp/link"), seen(InitSeen::missing, "/usr/../tmp/x"),
                                    seen(InitSeen::missing, "/opt/x")}};
   EXPECT_THAT(questions(observed, view), ElementsAre("/opt/x"));
-  EXPECT_THAT(judged({seen(InitSeen::unwritable, "/tmp/closed/x", EACCES), seen(InitSeen::unreadable, "/tmp/f", EACCES)}),
-              IsEmpty());
+  EXPECT_THAT(
+      judged({seen(InitSeen::unwritable, "/tmp/closed/x", EACCES), seen(InitSeen::unreadable, "/tmp/f", EACCES)}),
+      IsEmpty());
 }
 
 TEST(Denied, WritesNameTheMountAndItsWord) {
-  const auto rows = judged({seen(InitSeen::unwritable, "/data/../data/x", EROFS),
-                            seen(InitSeen::unwritable, "/usr/x", EACCES), seen(InitSeen::unwritable, "/new", EACCES, "mkdir"),
-                            seen(InitSeen::unwritable, "/usr/x", EACCES, "rename")});
+  const auto rows = judged(
+      {seen(InitSeen::unwritable, "/data/../data/x", EROFS), seen(InitSeen::unwritable, "/usr/x", EACCES),
+       seen(InitSeen::unwritable, "/new", EACCES, "mkdir"), seen(InitSeen::unwritable, "/usr/x", EACCES, "rename")});
   ASSERT_THAT(what(rows), ElementsAre("write /data/x", "write /new", "write /usr/x"));
   EXPECT_EQ(rows[0].rule, "/mounts/~1data");
   EXPECT_EQ(change_text(rows[0].change), "allow: [writable-host], mounts: {/data: {access: read_write}}");
@@ -120,12 +122,12 @@ TEST(Denied, WritesNameTheMountAndItsWord) {
 }
 
 TEST(Denied, ExecutionMasksAndDevices) {
-  const auto rows = judged({seen(InitSeen::unexecutable, "/data/tool", EACCES), seen(InitSeen::masked, "/proc/kcore"),
-                            seen(InitSeen::unwritable, "/proc/sys/x", EROFS),
-                            seen(InitSeen::unwritable, "/proc/sys/y", EACCES), seen(InitSeen::device_node, "/tmp/d"),
-                            seen(InitSeen::missing, "/dev/kvm"), seen(InitSeen::terminal, ""),
-                            seen(InitSeen::own_listener, ""), seen(InitSeen::open_files, "")},
-                           {.look = {}, .names = {.devices = {"kvm"}}});
+  const auto rows =
+      judged({seen(InitSeen::unexecutable, "/data/tool", EACCES), seen(InitSeen::masked, "/proc/kcore"),
+              seen(InitSeen::unwritable, "/proc/sys/x", EROFS), seen(InitSeen::unwritable, "/proc/sys/y", EACCES),
+              seen(InitSeen::device_node, "/tmp/d"), seen(InitSeen::missing, "/dev/kvm"), seen(InitSeen::terminal, ""),
+              seen(InitSeen::own_listener, ""), seen(InitSeen::open_files, "")},
+             {.look = {}, .names = {.devices = {"kvm"}}});
   std::map<std::string, std::string> changes;
   for (const Denied& row : rows) changes[row.what] = change_text(row.change);
   EXPECT_EQ(changes, (std::map<std::string, std::string>{
@@ -142,12 +144,12 @@ TEST(Denied, ExecutionMasksAndDevices) {
 
 TEST(Denied, AddressesMeetTheFirstWallOnTheirWay) {
   const HostAnswers host{.look = {}, .names = {.tcp = {5432}, .abstract = {"bus@"}}};
-  const auto rows = judged({reached(InitSeen::connect, "192.0.2.1", 443), reached(InitSeen::connect, "127.0.0.1", 5432, true),
-                            reached(InitSeen::connect, "127.0.0.1", 5433, true),
-                            reached(InitSeen::connect, "127.0.0.1", 5432, true, true),
-                            reached(InitSeen::bind, "0.0.0.0", 80, true), reached(InitSeen::bind, "0.0.0.0", 8080, true),
-                            reached(InitSeen::bind, "192.0.2.1", 8080)},
-                           host);
+  const auto rows =
+      judged({reached(InitSeen::connect, "192.0.2.1", 443), reached(InitSeen::connect, "127.0.0.1", 5432, true),
+              reached(InitSeen::connect, "127.0.0.1", 5433, true),
+              reached(InitSeen::connect, "127.0.0.1", 5432, true, true), reached(InitSeen::bind, "0.0.0.0", 80, true),
+              reached(InitSeen::bind, "0.0.0.0", 8080, true), reached(InitSeen::bind, "192.0.2.1", 8080)},
+             host);
   EXPECT_THAT(what(rows), ElementsAre("connect to tcp 192.0.2.1:443", "connect to tcp 127.0.0.1:5432",
                                       "bind tcp 192.0.2.1:8080", "bind tcp 0.0.0.0:80"));
   EXPECT_EQ(change_text(rows[0].change), "allow: [host-network]");
@@ -222,8 +224,9 @@ TEST(Observed, RowsAreReadAsTheUntrustedBytesTheyAre) {
   const std::string good = row(head, "/a");
   auto bad_kind = head;
   bad_kind.seen = static_cast<InitSeen>(99);
-  const Observed observed = parse_observed(row(head, "relative") + row(bad_kind, "/x") + row(head, std::string("/a\0b", 4)) +
-                                           row({.seen = InitSeen::more}, "") + good);
+  const Observed observed =
+      parse_observed(row(head, "relative") + row(bad_kind, "/x") + row(head, std::string("/a\0b", 4)) +
+                     row({.seen = InitSeen::more}, "") + good);
   ASSERT_EQ(observed.rows.size(), 1u);
   EXPECT_TRUE(observed.more);
   EXPECT_EQ(observed.rows[0].path, "/a");
@@ -251,13 +254,12 @@ TEST(Observed, AddressesOfEachFamily) {
       parse_observed(row(head, bytes_of(four)) + row(head, bytes_of(six)) + row(head, bytes_of(six).substr(0, 24)) +
                      row(head, abstract) + row(head, bytes_of(four).substr(0, 8)) + row(head, "\x01") + row(head, ""));
   ASSERT_EQ(observed.rows.size(), 4u);
-  EXPECT_EQ(observed.rows[0].address,
-            (SeenAddress{.family = SeenAddress::Family::ipv4,
-                         .host = "127.1.2.3",
-                         .port = 443,
-                         .local = true,
-                         .protocol = SeenAddress::Protocol::tcp,
-                         .listening = true}));
+  EXPECT_EQ(observed.rows[0].address, (SeenAddress{.family = SeenAddress::Family::ipv4,
+                                                   .host = "127.1.2.3",
+                                                   .port = 443,
+                                                   .local = true,
+                                                   .protocol = SeenAddress::Protocol::tcp,
+                                                   .listening = true}));
   EXPECT_EQ(observed.rows[1].address.host, "::ffff:127.0.0.1");
   EXPECT_TRUE(observed.rows[1].address.local);
   EXPECT_EQ(observed.rows[1].address, observed.rows[2].address);

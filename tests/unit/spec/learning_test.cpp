@@ -79,7 +79,8 @@ TEST(Learning, SomeCallsAreToldByTheirArguments) {
   EXPECT_EQ(verdict_of(told.command, SYS_seccomp, 1, 1), SECCOMP_RET_ALLOW);
   EXPECT_EQ(verdict_of(told.base, SYS_seccomp, 1, SECCOMP_FILTER_FLAG_NEW_LISTENER), SECCOMP_RET_ALLOW);
   // The kernel looks at the low half.
-  for (const std::uint64_t request : {std::uint64_t{TIOCSTI}, std::uint64_t{TIOCLINUX}, std::uint64_t{1} << 32 | TIOCSTI}) {
+  for (const std::uint64_t request :
+       {std::uint64_t{TIOCSTI}, std::uint64_t{TIOCLINUX}, std::uint64_t{1} << 32 | TIOCSTI}) {
     EXPECT_EQ(verdict_of(told.command, SYS_ioctl, 1, request), SECCOMP_RET_USER_NOTIF) << request;
     EXPECT_EQ(verdict_of(untold.command, SYS_ioctl, 1, request), SECCOMP_RET_ALLOW) << request;
   }
