@@ -1,30 +1,16 @@
 #include "sandbox/init/denials.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sandbox/init/caller.h"
+
 namespace bulkhead {
-namespace {
-
-// The caller waits for our answer, so the pid is still its own, unless it was killed: then who it was does not matter.
-void read_name(unsigned pid, char (&name)[16]) {
-  char path[kProcPathBytes];
-  proc_path(path, pid, "/comm");
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  const ssize_t got = read(fd, name, sizeof name);
-  close(fd);
-  for (ssize_t i = 0; i < got; ++i)
-    if (name[i] == '\n') name[i] = '\0';
-}
-
-}  // namespace
-
 void Denials::answer() {
   for (int round = 0; round < 64; ++round) {
     pollfd waiting{listener_, POLLIN, 0};
@@ -43,19 +29,37 @@ void Denials::answer() {
     seccomp_notif_resp answer;
     memset(&answer, 0, sizeof answer);
     answer.id = call.id;
-    const PathCall* path = paths_ == nullptr ? nullptr : path_call(call.data.nr);
-    if (path != nullptr) {
-      // Looked at, never judged: what is read here may be another path by the time the kernel reads it. Whether the
-      // call is allowed was said by the filter below, which never leaves a call with a path to us (LearningPrograms).
-      paths_->note(*path, call.data, call.pid);
-      answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-    } else {
+    bool goes_on = false;
+    if (observations_ != nullptr)
+      goes_on = observe(call);
+    else
       note(call.data.nr, reinterpret_cast<const unsigned long long*>(call.data.args), call.pid);
+    if (goes_on)
+      answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+    else
       answer.error = -EPERM;
-    }
     // ENOENT: killed meanwhile, and nobody waits for the answer.
     while (ioctl(listener_, SECCOMP_IOCTL_NOTIF_SEND, &answer) != 0 && errno == EINTR) continue;
   }
+}
+
+// Looked at, never judged: what is read here may be another path by the time the kernel reads it. Whether a call that
+// goes on is allowed was said by the filter below, which never leaves one of those to us (LearningPrograms).
+bool Denials::observe(const seccomp_notif& call) {
+  if (const PathCall* path = path_call(call.data.nr); path != nullptr) {
+    observations_->note(listener_, call, *path);
+    return true;
+  }
+  if (call.data.nr == SYS_seccomp) {  // told of only where it asks for a listener
+    observations_->note(listener_, call, InitSeen::own_listener);
+    return true;
+  }
+  if (call.data.nr == SYS_ioctl) {  // the guard's; refused by it if not by us
+    observations_->note(listener_, call, InitSeen::terminal);
+    return false;
+  }
+  note(call.data.nr, reinterpret_cast<const unsigned long long*>(call.data.args), call.pid);
+  return false;
 }
 
 void Denials::note(int number, const unsigned long long* arguments, unsigned pid) {
@@ -71,6 +75,8 @@ void Denials::note(int number, const unsigned long long* arguments, unsigned pid
   fresh.number = number;
   fresh.times = 1;
   for (int i = 0; i < 2; ++i) fresh.arguments[i] = arguments[i];
+  // The caller waits for our answer, so the pid is still its own, unless it was killed: then who it was does not
+  // matter.
   read_name(pid, fresh.who);
   write_slot(count_++);
 }
@@ -83,6 +89,7 @@ void Denials::write_slot(std::size_t slot) const {
 
 void Denials::finish() {
   for (std::size_t slot = 0; slot < count_; ++slot) write_slot(slot);
+  if (observations_ != nullptr) observations_->finish();
 }
 
 }  // namespace bulkhead

@@ -21,7 +21,7 @@
 #include "sandbox/init/guests.h"
 #include "sandbox/init/init_protocol.h"
 #include "sandbox/init/learning.h"
-#include "sandbox/init/learnt_paths.h"
+#include "sandbox/init/observations.h"
 #include "sandbox/init/spawn.h"
 
 using bulkhead::Denials;
@@ -29,7 +29,7 @@ using bulkhead::Guests;
 using bulkhead::InitOutcome;
 using bulkhead::InitRecord;
 using bulkhead::Learning;
-using bulkhead::LearntPaths;
+using bulkhead::Observations;
 
 namespace {
 
@@ -41,7 +41,7 @@ struct Capture {
 };
 
 char buffer[65536];
-LearntPaths learnt_paths;
+Observations observations;
 Guests guests;
 
 [[noreturn]] void finish(InitRecord& record, Denials* denials, int status) {
@@ -174,7 +174,7 @@ int be_pid_one(char** argv, bool capture_output, bool learn, unsigned long long 
       if (read(report[0], &errno, sizeof errno) != sizeof errno) errno = EPROTO;
       fail_setup();
     }
-    denials.learn(told, &learnt_paths);
+    denials.observe(told, &observations);
   }
 
   int status = 0;

@@ -12,14 +12,13 @@ inline constexpr int kInitRecordFd = 32;  // write-only, host-only: init appends
 inline constexpr int kInitStdoutFd = 33;  // captured output goes here, at most `limit` bytes each
 inline constexpr int kInitStderrFd = 34;
 inline constexpr int kInitGuestsFd = 37;  // SOCK_SEQPACKET to the launcher: further commands, see GuestRequest
-// Of a learning sandbox only:
-inline constexpr int kInitLearnFd = 35;        // write-only, host-only: init appends the paths that were looked for
+// Of an observed sandbox only:
+inline constexpr int kInitLearnFd = 35;        // write-only, host-only: init appends InitObservations
 inline constexpr int kInitLearnFilterFd = 36;  // the filter that the command loads, as struct sock_filter
 
 // argv of init: [0] "bulkhead-init", [1] mode letters, [2] capture limit in bytes (decimal), [4…] the command.
 // [3] is the descriptor that tells init of refused system calls (seccomp_unotify(2)), "-" where there is none.
-// Modes: 'i' none of these; 'c' capture output; 'd' end when the launcher dies; 'l' learn which paths the command looks
-// for.
+// Modes: 'i' none of these; 'c' capture output; 'd' end when the launcher dies; 'l' observe what the command asks for.
 inline constexpr std::uint32_t kInitRecordMagic = 0x32484b42;  // "BKH2"
 
 enum class InitOutcome : std::uint32_t { exited = 0, signalled = 1, exec_failed = 2, setup_failed = 3 };
@@ -67,11 +66,40 @@ struct GuestEnd {
   std::int32_t value = 0;  // as in InitRecord
 };
 
-// What a learning init writes: a letter, the path, NUL; each path once. All of it is the agent's own word.
-inline constexpr char kLearntMissing = 'm';   // not there inside
-inline constexpr char kLearntReadOnly = 'w';  // there, asked for to be changed, and not to be changed inside
-inline constexpr char kLearntMore = '!';      // no path: there were more than are noted
-inline constexpr std::size_t kMostLearntPaths = 4096;
-inline constexpr std::size_t kMostLearntBytes = 256 * 1024;
+// What init notes of an observed sandbox, one row behind another from the descriptor's beginning. It sees calls before
+// the kernel decides them, so a row says what must come of the call, not what came of it. `who` and the text are the
+// agent's own word; so are all numbers to who does not trust init.
+enum class InitSeen : std::uint8_t {
+  missing = 1,   // text: absolute path that is not there inside; error
+  unwritable,    // text: path that cannot be changed; error, ENOENT where its directory is not there
+  unreadable,    // text: path of somebody else's that cannot be opened
+  unexecutable,  // text: program on a mount without execution
+  masked,        // text: path in /proc with something over it
+  device_node,   // text: path of a device node that was to be made
+  connect,       // text: struct sockaddr as it was given; flags
+  bind,
+  send,
+  own_listener,  // of system calls: a process has one at most, and it is init's
+  terminal,      // ioctl(2) that types into a terminal: refused
+  open_files,    // another file was to be opened, beyond the limit
+  more           // there were more rows than are noted
+};
+inline constexpr std::uint32_t kSeenProtocolMask = 0xff;  // flags: IPPROTO_…, 0 where it is not known
+inline constexpr std::uint32_t kSeenListening = 0x100;    // somebody inside listens there
+inline constexpr std::uint32_t kSeenExecution = 0x200;    // missing: it was to be run
+struct InitObservation {
+  std::uint32_t size = 0;  // of the row: this, the text, and zeros up to a multiple of 8
+  InitSeen seen{};
+  std::uint8_t reserved = 0;
+  std::uint16_t text = 0;   // its length
+  std::int32_t call = -1;   // number of the system call
+  std::int32_t error = 0;   // errno
+  std::uint32_t times = 0;  // brought up to date at each power of two and at the end
+  std::uint32_t flags = 0;
+  char who[16] = {};
+};
+static_assert(sizeof(InitObservation) == 40);
+inline constexpr std::size_t kMostObservations = 8192;
+inline constexpr std::size_t kMostObservedBytes = 1024 * 1024;
 
 }  // namespace bulkhead

@@ -1,5 +1,5 @@
-// How a learning sandbox's command comes under the filter that tells init of its paths, and init to the listener.
-// No allocation; part of the static init.
+// How an observed sandbox's command comes under the filter that tells init of what it asks for, and init to the
+// listener. No allocation; part of the static init.
 #pragma once
 
 #include <linux/filter.h>

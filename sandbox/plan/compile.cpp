@@ -367,7 +367,10 @@ Result<> add_seccomp(Builder& b, LaunchPlan& plan, const WallSet& required) {
   plan.guard = b.spec.guard();
   plan.seccomp = b.spec.seccomp_program();
   if (b.place.learn) {
-    BULKHEAD_ASSIGN(LearningPrograms programs, compile_learning(plan.seccomp.empty() ? nullptr : &b.spec.seccomp()));
+    BULKHEAD_ASSIGN(LearningPrograms programs,
+                    compile_learning(plan.seccomp.empty() ? nullptr : &b.spec.seccomp(),
+                                     {.terminal = !b.spec.allows(Loosening::terminal_injection)}));
+    plan.guard = told(std::move(plan.guard));
     plan.seccomp = std::move(programs.base);
     plan.learning = std::move(programs.command);
   } else if (b.lacks(Wall::refusals_seen)) {

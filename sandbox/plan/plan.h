@@ -107,7 +107,7 @@ struct Placement {
   std::vector<MountSpec> mounts;  // ours: workspace, home, inputs, reports; origin says which
   WallSet forgo;                  // walls that the policy requires and that need not stand for this sandbox all the
                                   // same: a worker of ours, for a run whose own policies go on without them
-  bool learn = false;             // note which paths the command looks for (`bulkhead policy learn`)
+  bool learn = false;             // observe what the command asks for (`--explain`, `policy learn`)
 };
 
 // A wall that the host lacks and the policy does not require: what would have been done, and is not.
@@ -125,8 +125,8 @@ struct LaunchPlan {
   std::uint64_t output_bytes = 0;
   std::vector<sock_filter> seccomp;  // empty: none
   std::vector<sock_filter> guard;    // of every profile, see compile_guard(); empty: none
-  // Not empty: the sandbox learns. `seccomp` then has no listener, and this is what the command loads beside it: see
-  // LearningPrograms.
+  // Not empty: the sandbox is observed. `seccomp` then has no listener, and this is what the command loads beside it:
+  // see LearningPrograms.
   std::vector<sock_filter> learning;
 };
 

@@ -1,5 +1,8 @@
+#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
 #include <array>
@@ -119,29 +122,102 @@ SeccompProfile observed_but(SeccompProfile profile, const std::set<std::string_v
 
 SeccompProfile observed(SeccompProfile profile) { return observed_but(std::move(profile), {}); }
 
-Result<LearningPrograms> compile_learning(const SeccompProfile* profile) {
+namespace {
+#if defined(__x86_64__)
+constexpr std::uint32_t kNativeArchitecture = AUDIT_ARCH_X86_64;
+#elif defined(__aarch64__)
+constexpr std::uint32_t kNativeArchitecture = AUDIT_ARCH_AARCH64;
+#endif
+}  // namespace
+
+bool can_be_observed(const SeccompProfile& profile) {
+  const auto allows = [&](std::string_view name) {
+    const auto names = [&](const SeccompRule& rule) { return std::ranges::find(rule.names, name) != rule.names.end(); };
+    const auto rule = std::ranges::find_if(profile.rules, names);
+    return (rule == profile.rules.end() ? profile.default_action : rule->action) == "SCMP_ACT_ALLOW";
+  };
+  return allows("seccomp") && allows("sendmsg");
+}
+
+namespace {
+
+// In front of a command's filter: what its listener is told of before anything else is asked.
+std::vector<sock_filter> told_first(const Observing& observing) {
+  // What a call is told of for, from a load on; jumps of it to `told` are marked with kTold, to what follows with kOn.
+  constexpr std::uint8_t kTold = 255, kOn = 254;
+  const auto low = [](unsigned argument) {
+    return static_cast<std::uint32_t>(offsetof(seccomp_data, args) + argument * sizeof(std::uint64_t));
+  };
+  const auto high = [&](unsigned argument) { return low(argument) + 4; };  // of this machine's byte order
+  std::vector<std::pair<int, std::vector<sock_filter>>> by_arguments{
+      {SYS_sendto,
+       {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, low(4)), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, kTold),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, high(4)), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, kOn, kTold)}},
+      {SYS_seccomp,
+       {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, low(1)),
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, SECCOMP_FILTER_FLAG_NEW_LISTENER, kTold, kOn)}}};
+  if (observing.terminal)
+    by_arguments.push_back(
+        {SYS_ioctl,
+         {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, low(1)), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TIOCSTI, kTold, 0),
+          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TIOCLINUX, kTold, kOn)}});
+
+  std::vector<sock_filter> tails;
+  std::vector<sock_filter> code{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),
+                                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kNativeArchitecture, 1, 0),
+                                BPF_STMT(BPF_JMP | BPF_JA, 0),  // another's numbers: on
+                                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
+  const std::size_t foreign = 2, first = code.size(), calls = std::size(kPathCalls) + by_arguments.size();
+  const std::size_t tail = first + calls + 1;  // behind the jump that nothing matched
+  std::size_t told = tail;
+  for (const auto& [number, part] : by_arguments) told += part.size();
+  const auto jump = [&](std::size_t to) { return static_cast<std::uint8_t>(to - code.size() - 1); };
+  for (const PathCall& call : kPathCalls)
+    code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(call.number), jump(told), 0));
+  for (const auto& [number, part] : by_arguments) {
+    code.push_back(
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(number), jump(tail + tails.size()), 0));
+    tails.insert(tails.end(), part.begin(), part.end());
+  }
+  code.push_back(BPF_STMT(BPF_JMP | BPF_JA, static_cast<std::uint32_t>(told - code.size())));
+  for (sock_filter instruction : tails) {
+    for (std::uint8_t* way : {&instruction.jt, &instruction.jf}) {
+      if (*way == kTold) *way = jump(told);
+      if (*way == kOn) *way = jump(told + 1);
+    }
+    code.push_back(instruction);
+  }
+  code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF));
+  code[foreign].k = static_cast<std::uint32_t>(code.size() - foreign - 1);
+  return code;
+}
+
+}  // namespace
+
+Result<LearningPrograms> compile_learning(const SeccompProfile* profile, const Observing& observing) {
   // Beside the calls it tells of: what the command passes the listener on with, when nobody listens yet.
-  std::set<std::string_view> kept{"sendmsg", "socketpair"};
+  std::set<std::string_view> kept{"sendmsg", "socketpair", kSendTo.name};
   for (const PathCall& call : kPathCalls) kept.insert(call.name);
   LearningPrograms programs;
   if (profile != nullptr) {
     BULKHEAD_ASSIGN(programs.base, compile_seccomp(observed_but(*profile, kept)));
   }
-  // In front: the calls with paths. What follows is `base`, so that of what it tells the listener of this filter hears.
-  // A number of another architecture's is killed by `base`, whatever is said of it here.
+  // What follows is `base`, so that of what it tells the listener of this filter hears.
   std::vector<sock_filter>& code = programs.command;
-  code.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)));
-  for (std::size_t i = 0; i < std::size(kPathCalls); ++i)
-    code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(kPathCalls[i].number),
-                            static_cast<std::uint8_t>(std::size(kPathCalls) - i), 0));
-  code.push_back(BPF_STMT(BPF_JMP | BPF_JA, 1));
-  code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF));
+  code = told_first(observing);
   code.insert(code.end(), programs.base.begin(), programs.base.end());
   if (profile == nullptr) code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
   if (code.size() > BPF_MAXINSNS)
     return fail("compile learning filter", profile == nullptr ? "none" : profile->name,
                 "is longer than the kernel takes", "name fewer conditions on arguments");
   return programs;
+}
+
+std::vector<sock_filter> told(std::vector<sock_filter> program) {
+  for (sock_filter& instruction : program)
+    if (instruction.code == (BPF_RET | BPF_K) && instruction.k == (SECCOMP_RET_ERRNO | EPERM))
+      instruction.k = SECCOMP_RET_USER_NOTIF;
+  return program;
 }
 
 }  // namespace bulkhead

@@ -68,20 +68,30 @@ std::vector<std::string> seccomp_group_names();
 // answers EPERM. Left out are calls that the listener itself, and the child before it, cannot do without.
 SeccompProfile observed(SeccompProfile profile);
 
-// For a sandbox in which a command's paths are learnt. Two filters, of which the kernel takes the stricter verdict, and
-// of equal ones the later filter's:
+// For a sandbox that is observed (`--explain`, `policy learn`). Two filters, of which the kernel takes the stricter
+// verdict, and of equal ones the later filter's:
 //  - `base` is loaded before init, without a listener. It decides: what the profile allows it allows. What observed()
 //    would tell it tells nobody, which the kernel answers with ENOSYS; so init, too, is under a whole filter.
 //  - `command` is loaded by the command alone, just before it executes its program, with the listener that init holds
 //    (a process may have one listener only, hence no other in `base`). It says what `base` says, and tells also of
-//    calls that take a path. Init answers those with "continue": that is no decision, since refusing one of them is
-//    for `base`, which never leaves it to a listener.
+//    calls that take a path or an address. Init answers those with "continue": that is no decision, since refusing one
+//    of them is for `base`, which never leaves it to a listener.
 // Told calls that the program of init makes itself would wait for init: so it must not be under `command`.
 struct LearningPrograms {
   std::vector<sock_filter> base, command;
 };
+struct Observing {
+  bool terminal = false;  // the guard refuses calls that type into terminals, by told(): its refusals are told too
+};
 // Without a profile `base` is empty: nothing is refused.
-Result<LearningPrograms> compile_learning(const SeccompProfile* profile);
+Result<LearningPrograms> compile_learning(const SeccompProfile* profile, const Observing& observing = {});
+
+// Whether a command under the profile can load `command` and pass its listener on.
+bool can_be_observed(const SeccompProfile& profile);
+
+// The program with its refusals (EPERM) told to a listener, which is a later filter's; without one the kernel refuses
+// them all the same, with ENOSYS.
+std::vector<sock_filter> told(std::vector<sock_filter> program);
 
 std::string system_call_name(int number);  // "unshare"; "call 9999" for one that this libseccomp does not know
 

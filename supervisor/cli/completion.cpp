@@ -22,7 +22,7 @@ _bulkhead() {
   esac
   case $verb in
     '') COMPREPLY=($(compgen -W 'run sandbox policy config diff log apply shell journal ps kill clean doctor version completion --state --help' -- "$word")) ;;
-    run) COMPREPLY=($(compgen -f -W '--policy --name --keep-workspaces --quiet --help --' -- "$word")) ;;
+    run) COMPREPLY=($(compgen -f -W '--policy --name --keep-workspaces --explain --quiet --help --' -- "$word")) ;;
     sandbox)
       case $group in
         '') COMPREPLY=($(compgen -W 'run plan' -- "$word")) ;;

@@ -4,10 +4,8 @@
 #include <set>
 
 #include "sandbox/base/text.h"
-#include "sandbox/base/units.h"
-#include "sandbox/init/init_protocol.h"
+#include "sandbox/explain/path_verdict.h"
 #include "sandbox/spec/seccomp_profile.h"
-#include "supervisor/cli/learnt_paths.h"
 #include "supervisor/config/yaml_writer.h"
 
 namespace bulkhead {
@@ -37,37 +35,21 @@ void propose_calls(const json& policy, const ExitRecord& record, Proposal& propo
 }
 
 // Twice what there was: how much it needs is known only once it had enough.
-void propose_limits(const Limits& limits, const ExitRecord& record, Proposal& proposal) {
-  const auto double_it = [&](const char* key, json value, std::string why) {
-    proposal.added.push_back({std::string("limits.") + key, value.is_string() ? value.get<std::string>() : value.dump(),
-                              std::move(why) + "; twice the limit it had"});
-    proposal.patch["limits"][key] = std::move(value);
-  };
-  const auto bytes = [](std::uint64_t size) -> json {  // rounded for people only where that is exact
-    const std::string text = format_bytes(size);
-    return parse_bytes(text) == size ? json(text) : json(size);
-  };
-  const auto time = [](std::chrono::milliseconds limit) { return format_duration(2 * limit); };
-  if (record.oom_kills != 0 && limits.memory_bytes != 0)
-    double_it("memory", bytes(2 * limits.memory_bytes), "out of memory");
-  if (record.pids_refusals != 0 && limits.pids != 0)
-    double_it("pids", 2 * limits.pids, std::to_string(record.pids_refusals) + " forks were refused");
-  if (record.reason == EndReason::wall_time) double_it("wall", time(limits.wall), "its time was up");
-  if (record.reason == EndReason::cpu_time) double_it("cpu_time", time(limits.cpu_time), "its CPU time was up");
+void propose_limits(const View& view, const ExitRecord& record, Proposal& proposal) {
+  for (LimitReached& limit : limits_reached(view.limits, record)) {
+    proposal.added.push_back({"limits." + limit.key,
+                              limit.twice.is_string() ? limit.twice.get<std::string>() : limit.twice.dump(),
+                              limit.why + "; twice the limit it had"});
+    proposal.patch["limits"][limit.key] = std::move(limit.twice);
+  }
 }
 
-void propose_paths(const SandboxSpec& spec, const LearntNotes& notes, Proposal& proposal) {
+void propose_paths(const View& view, const Observed& observed, const HostLook& host, Proposal& proposal) {
   std::set<std::string> mounts;
   std::map<std::string, std::string> refused;
-  std::set<std::string> known(notes.missing.begin(), notes.missing.end());
-  std::vector<std::string> wanted(known.begin(), known.end());
-  while (!wanted.empty()) {
-    const std::string path = std::move(wanted.back());
-    wanted.pop_back();
-    PathVerdict verdict = judge_path(path, spec);
+  for (const HostPath& path : host.paths) {  // each was missing inside
+    PathVerdict verdict = judge_path(path, view);
     mounts.insert(verdict.mounts.begin(), verdict.mounts.end());
-    if (verdict.interpreter.starts_with('/') && known.insert(verdict.interpreter).second)
-      wanted.push_back(std::move(verdict.interpreter));
     if (!verdict.reason.empty()) refused.emplace(std::move(verdict.path), std::move(verdict.reason));
   }
   const auto in_another = [&](const std::string& path) {  // a directory is mounted with all that is in it
@@ -82,39 +64,41 @@ void propose_paths(const SandboxSpec& spec, const LearntNotes& notes, Proposal& 
   }
   for (const auto& [path, reason] : refused)
     proposal.named.push_back({"mounts", path, "looked for, and on the host only; " + reason});
-  for (const std::string& path : std::set(notes.read_only.begin(), notes.read_only.end()))
+  std::set<std::string> written;
+  for (const Observation& seen : observed.rows) {
+    const ViewMount* cover = seen.seen == InitSeen::unwritable ? view.cover(normal_path(seen.path)) : nullptr;
+    if (seen.seen == InitSeen::unwritable && (cover == nullptr || !cover->writable)) written.insert(seen.path);
+  }
+  for (const std::string& path : written)
     proposal.named.push_back(
         {"mounts", path,
          "was to be changed, which cannot be done there; a tmpfs takes what need not last, and 'access: read_write' "
          "needs the word 'writable-host'"});
-  if (notes.more)
-    proposal.named.push_back(
-        {"mounts", "more paths",
-         "only the first " + std::to_string(kMostLearntPaths) + " are noted; learn again with the proposal"});
+  if (observed.more || host.more)
+    proposal.named.push_back({"mounts", "more paths", "only the first are noted; learn again with the proposal"});
+}
+
+// What no change of mounts, calls and limits gives.
+void name_the_rest(const View& view, const Observed& observed, const HostNames& names, Proposal& proposal) {
+  Observed rest;
+  for (const Observation& seen : observed.rows)
+    if (seen.seen != InitSeen::unwritable) rest.rows.push_back(seen);
+  for (const Denied& row : denied(view, {}, rest, {.look = {}, .names = names}))
+    proposal.named.push_back({std::string(name(row.kind)), row.what,
+                              "stopped by " + row.wall +
+                                  (row.change.empty() ? "" : "; to allow it: " + change_text(row.change)) +
+                                  (row.reason.empty() ? "" : "; " + row.reason)});
 }
 
 }  // namespace
 
-LearntNotes parse_learnt(std::string_view bytes) {
-  LearntNotes notes;
-  while (!bytes.empty()) {
-    const auto end = bytes.find('\0');
-    if (end == std::string_view::npos) break;  // cut short
-    const std::string_view row = bytes.substr(0, end);
-    bytes.remove_prefix(end + 1);
-    if (row == std::string_view(&kLearntMore, 1)) notes.more = true;
-    if (row.size() < 2 || row[1] != '/') continue;
-    if (row[0] == kLearntMissing) notes.missing.emplace_back(row.substr(1));
-    if (row[0] == kLearntReadOnly) notes.read_only.emplace_back(row.substr(1));
-  }
-  return notes;
-}
-
-Proposal propose(const json& policy, const SandboxSpec& spec, const ExitRecord& record, const LearntNotes& notes) {
+Proposal propose(const json& policy, const View& view, const ExitRecord& record, const Observed& observed,
+                 const HostAnswers& host) {
   Proposal proposal;
   propose_calls(policy, record, proposal);
-  propose_limits(spec.limits(), record, proposal);
-  propose_paths(spec, notes, proposal);
+  propose_limits(view, record, proposal);
+  propose_paths(view, observed, host.look, proposal);
+  name_the_rest(view, observed, host.names, proposal);
   return proposal;
 }
 

@@ -1,5 +1,4 @@
-// From what a learning run left behind to a change of its policy. Reads the host's file system as the caller; nothing
-// is written.
+// From what an observed run left behind to a change of its policy. Pure.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -7,19 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "sandbox/launch/exit_record.h"
-#include "sandbox/spec/spec.h"
+#include "sandbox/explain/denied.h"
 
 namespace bulkhead {
-
-// What init noted (kLearntMissing, …): bytes that the agent had its hands in.
-struct LearntNotes {
-  std::vector<std::string> missing;    // absolute, not there inside
-  std::vector<std::string> read_only;  // absolute, could not be changed inside
-  bool more = false;                   // there were more than init notes
-};
-// Rows that are none are passed over.
-LearntNotes parse_learnt(std::string_view bytes);
 
 struct ProposalLine {
   std::string key;   // of the policy: "mounts"
@@ -34,12 +23,10 @@ struct Proposal {
   std::vector<ProposalLine> named;  // missed too, but not for a program to propose
 };
 
-// The least change of `policy` (the document) that gives the command what it missed. `spec` is what it ran under.
-//  - Missing paths become read-only mounts if the host has them, they are files or directories, not a top-level one,
-//    and anybody may read them: a sandbox's uid is nobody's.
-//  - Sockets and devices, private files and everything that would be written are only named.
-Proposal propose(const nlohmann::json& policy, const SandboxSpec& spec, const ExitRecord& record,
-                 const LearntNotes& notes);
+// The least change of `policy` (the document) that gives the command what it missed. `view` is what it ran under.
+// Missing paths become read-only mounts as judge_path() has it; everything that would be written is only named.
+Proposal propose(const nlohmann::json& policy, const View& view, const ExitRecord& record, const Observed& observed,
+                 const HostAnswers& host);
 
 // Where a command is looked for: itself if it has a '/', else below each directory of `path`.
 std::vector<std::string> command_places(const std::string& command, std::string_view path);

@@ -161,7 +161,10 @@ std::string LiveLines::say(const Event& e) {
   if (type == IdleExpired::type) return attempt(e) + "is idle for too long";
   if (type == DenialSeen::type)
     return with<DenialSeen>(e, [](const DenialSeen& b) {
-      return "stopped: " + safe(b.what) + (b.rule.empty() ? "" : ", by " + safe(b.rule)) + aside(b.detail);
+      return "stopped: " + safe(b.what) + (b.who.empty() ? "" : ", tried by " + safe(b.who)) +
+             (b.times > 1 ? ", " + std::to_string(b.times) + " times" : "") +
+             (b.rule.empty() ? "" : ", by " + (b.wall.empty() ? "" : safe(b.wall) + ", ") + safe(b.rule)) +
+             aside(b.detail) + (b.allow.empty() ? "" : "; to allow it: " + safe(b.allow));
     });
   if (type == WallMissing::type)
     return with<WallMissing>(e, [](const WallMissing& b) {

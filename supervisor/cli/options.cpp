@@ -76,6 +76,9 @@ Parser::Parser() {
   v->add_option("--policy", run.policy, "policy of the command after --: a name or a file")->type_name("P");
   v->add_option("--name", run.name, "name of the run (default: made from the time)")->type_name("NAME");
   v->add_flag("--keep-workspaces", run.keep_workspaces, "leave the agents' workspaces for a later look");
+  v->add_flag("--explain", run.explain,
+              "note which files and addresses the agents were refused, and what would allow them (slower, see sandbox "
+              "run --help)");
   v->add_flag("-q,--quiet", run.quiet, "print the report only, not what happens meanwhile");
   v->footer(
       "The result of a command is the branch bulkhead/<run>/agent, never merged unasked; bulkhead ends with the\n"
@@ -93,13 +96,16 @@ Parser::Parser() {
   v = sandbox->add_subcommand("run", "Run a command in a sandbox of its own; ends with the command's own status");
   v->add_option("--policy", sandbox_run.policy, "policy: a name or a file")->type_name("P")->capture_default_str();
   v->add_flag("--explain", sandbox_run.explain,
-              "say at the end what was refused, and which line of the policy would allow it");
+              "say at the end what was refused (calls, files, network, limits), by which rule, and the least change of "
+              "the policy that would allow it");
   v->add_flag("-q,--quiet", sandbox_run.quiet, "do not warn of walls that are missing here and not required");
   v->add_option("--report", sandbox_run.report, "write how it ended as JSON to this file")->type_name("FILE");
   v->prefix_command()->footer(
       "Ends with the command's status; 128+N when signal N ended it; 137 when a limit of memory or processes or a\n"
       "request killed it, 159 for a forbidden system call, 124 when its time was up, 3 when the sandbox could not be\n"
       "made, 2 for a bad policy.\n\n"
+      "With --explain each call with a path or an address waits until the sandbox's pid 1 has looked at it: a build\n"
+      "takes a third longer, git status over many files six times as long.\n\n"
       "Example:\n  sudo bulkhead sandbox run --policy policies/offline.yaml --report end.json -- make test");
   add(v, required, [this](Words&& command) {
     sandbox_run.command = std::move(command);

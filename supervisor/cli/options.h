@@ -17,7 +17,8 @@ struct RunOptions {
   std::string policy;                // of a command; empty: the default one
   std::string name;                  // of the run; empty: made up
   bool keep_workspaces = false;
-  bool quiet = false;  // no line per event, only the report
+  bool explain = false;  // of each task: say which files and addresses it was refused
+  bool quiet = false;    // no line per event, only the report
 };
 
 struct SandboxRunOptions {

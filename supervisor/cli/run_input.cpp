@@ -127,6 +127,7 @@ Outcome<RunRequest> read_run_input(const Context& context, const RunOptions& opt
     if (const std::string stem = fs::path(source->file).stem().string(); check_run_name(stem))
       request.workflow["name"] = stem;
   for (const auto& [name, task] : workflow.tasks()) {
+    if (options.explain) request.workflow["tasks"][name]["explain"] = true;
     const std::string pointer = task.policy.empty() ? "/policy" : "/tasks/" + escaped(name) + "/policy";
     if (auto taken = take_policy(*source, workflow.policy_of(task), pointer, request); !taken)
       return std::unexpected(taken.error());

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "sandbox/base/text.h"
-#include "sandbox/spec/seccomp_profile.h"
 #include "supervisor/cli/live_lines.h"
 
 namespace bulkhead {
@@ -64,41 +63,15 @@ std::string ending_line(const ExitRecord& record, const std::string& policy, con
   return next.empty() ? line : line + "; next: " + next;
 }
 
-namespace {
-
-// The change that lets it be made: a key of the policy and what to add to it.
-std::string allowing(const Denial& denial) {
-  const std::string group = group_of(denial.call);
-  return "seccomp_allow: [" + denial.call + "]" + (group.empty() ? "" : " or [\"" + group + "\"]");
-}
-
-}  // namespace
-
-std::vector<std::string> denial_lines(const ExitRecord& record, const std::string& policy) {
-  std::vector<std::string> lines;
-  for (const Denial& denial : record.denials)
-    lines.push_back("bulkhead: denied: system call " + printable(denial.call, 40) + " of " + printable(denial.who, 40) +
-                    (denial.times == 1 ? "" : ", " + std::to_string(denial.times) + " times") +
-                    "; rule: seccomp; to allow it: " + allowing(denial) + " in " + printable(policy, 200));
-  if (record.oom_kills != 0)
-    lines.push_back("bulkhead: denied: memory beyond its limit, " + std::to_string(record.oom_kills) +
-                    " killed; rule: limits.memory; to allow it: raise it in " + printable(policy, 200));
-  if (record.pids_refusals != 0)
-    lines.push_back("bulkhead: denied: processes beyond their limit, " + std::to_string(record.pids_refusals) +
-                    " forks; rule: limits.pids; to allow it: raise it in " + printable(policy, 200));
-  return lines;
-}
-
 nlohmann::json ending_report(const ExitRecord& record, const std::string& policy, const std::string& rule,
-                             const MissingWalls& without) {
+                             const MissingWalls& without, const std::vector<Denied>& denied) {
   nlohmann::json report = record;
   report["policy"] = policy;
   report["rule"] = rule;
   report["exit_status"] = command_status(record);  // what bulkhead itself ends with
-  for (std::size_t i = 0; i < record.denials.size(); ++i) {
-    report["denials"][i]["rule"] = "/seccomp";
-    report["denials"][i]["allow"] = allowing(record.denials[i]);
-  }
+  report.erase("denials");                         // they are among these
+  report["denied"] = nlohmann::json::array();
+  for (const Denied& row : denied) report["denied"].push_back(to_json(row));
   report["missing_walls"] = nlohmann::json::object();
   for (const auto& [wall, answer] : without)
     report["missing_walls"][std::string(name(wall))] = {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "sandbox/explain/denied.h"
 #include "sandbox/host/host_facts.h"
 #include "sandbox/launch/exit_record.h"
 
@@ -19,12 +20,8 @@ int command_status(const ExitRecord& record);
 // empty where none is behind it.
 std::string ending_line(const ExitRecord& record, const std::string& policy, const std::string& rule);
 
-// What was refused and the smallest change of the policy that would allow it, a line each; `policy` as the person named
-// it. Empty where nothing was.
-std::vector<std::string> denial_lines(const ExitRecord& record, const std::string& policy);
-
 // For --report. `without`: the walls that this sandbox had not.
 nlohmann::json ending_report(const ExitRecord& record, const std::string& policy, const std::string& rule,
-                             const MissingWalls& without);
+                             const MissingWalls& without, const std::vector<Denied>& denied = {});
 
 }  // namespace bulkhead

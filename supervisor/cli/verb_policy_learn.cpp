@@ -7,9 +7,10 @@
 #include <filesystem>
 
 #include "sandbox/base/text.h"
-#include "sandbox/init/init_protocol.h"
+#include "sandbox/explain/observed.h"
 #include "sandbox/sys/files.h"
 #include "supervisor/cli/console.h"
+#include "supervisor/cli/explain.h"
 #include "supervisor/cli/learnt.h"
 #include "supervisor/cli/live_lines.h"
 #include "supervisor/cli/output_file.h"
@@ -23,7 +24,8 @@ namespace {
 
 struct Round {
   ExitRecord record;
-  LearntNotes notes;
+  View view;
+  Observed observed;
 };
 
 struct Learner {
@@ -36,6 +38,7 @@ struct Learner {
   Outcome<Round> run(const SandboxSpec& spec, const std::vector<std::string>& command, const std::string& id) {
     auto plan = plan_for(context, spec, host, command, range, id, true);
     if (!plan) return std::unexpected(plan.error());
+    View view = view_of(spec, *plan);
     const std::map<std::string, std::string>& environment = plan->command.environment;
     const std::string path = environment.contains("PATH") ? environment.at("PATH") : "";
     const Fd notes(::memfd_create("bulkhead-learnt", MFD_CLOEXEC));
@@ -52,11 +55,9 @@ struct Learner {
     auto record = wait_for_end(launcher, id, signals);
     if (!record) return std::unexpected(record.error());
     if (auto known = or_exit(ExitCode::fault, launcher.acknowledge(id)); !known) return std::unexpected(known.error());
-    std::string bytes(kMostLearntBytes, '\0');
-    const ssize_t got = ::pread(notes.get(), bytes.data(), bytes.size(), 0);
-    if (got < 0) return failure(ExitCode::fault, errno_error("read what was learnt").error());
-    Round round{.record = *std::move(record),
-                .notes = parse_learnt(std::string_view(bytes).substr(0, static_cast<std::size_t>(got)))};
+    auto observed = or_exit(ExitCode::fault, read_observed(notes.get()));
+    if (!observed) return std::unexpected(observed.error());
+    Round round{.record = *std::move(record), .view = std::move(view), .observed = *std::move(observed)};
     if (round.record.reason == EndReason::setup_failed && round.record.step != "exec_command")
       return failure(ExitCode::host_lacks,
                      Error{.operation = "learn",
@@ -68,7 +69,8 @@ struct Learner {
                                        : "the policy's profile must allow seccomp and sendmsg for that"});
     // What was looked for before there was a program is looked for by no program.
     if (round.record.reason == EndReason::setup_failed)
-      for (std::string& place : command_places(command.front(), path)) round.notes.missing.push_back(std::move(place));
+      for (std::string& place : command_places(command.front(), path))
+        round.observed.rows.push_back({.seen = InitSeen::missing, .path = std::move(place), .error = ENOENT});
     return round;
   }
 };
@@ -136,7 +138,8 @@ Outcome<int> policy_learn_verb(const Context& context, const PolicyLearnOptions&
     const std::string id = "learn-" + std::to_string(rounds.size() + 1);
     auto round = learner.run(spec, options.command, id);
     if (!round) return std::unexpected(round.error());
-    Proposal more = propose(policy, spec, round->record, round->notes);
+    Proposal more =
+        propose(policy, round->view, round->record, round->observed, ask_host(round->observed, round->view));
     complete = more.patch.empty();
     head.push_back("Run " + std::to_string(rounds.size() + 1) + ": " + ended(round->record) +
                    (complete ? "; nothing more to add" : ""));

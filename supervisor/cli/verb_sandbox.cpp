@@ -1,12 +1,17 @@
 // `bulkhead sandbox run` and `sandbox plan`: only the compartment, through a launcher of our own.
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <functional>
+
 #include "sandbox/base/text.h"
+#include "sandbox/explain/denied.h"
 #include "sandbox/launch/launcher_client.h"
 #include "sandbox/launch/wall_tries.h"
 #include "sandbox/sys/files.h"
 #include "supervisor/cli/console.h"
+#include "supervisor/cli/explain.h"
 #include "supervisor/cli/output_file.h"
 #include "supervisor/cli/policies.h"
 #include "supervisor/cli/sandbox_ending.h"
@@ -24,6 +29,40 @@ std::string rule_text(const Document& policy, const std::string& origin) {
   if (!origin.starts_with('/')) return origin;  // "built-in"
   if (!policy.positions.contains(origin)) return origin + " (by default)";
   return located(policy, {.operation = {}, .object = origin}).text();
+}
+
+// `observed` of a plan that is observed.
+Outcome<ExitRecord> run_to_end(LauncherClient& launcher, const SandboxSpec& spec, LaunchPlan plan, Signals& signals,
+                               const std::function<void(const LiveSandbox&)>& started, Observed& observed) {
+  Fd notes;
+  if (!plan.learning.empty()) {
+    notes = Fd(::memfd_create("bulkhead-observed", MFD_CLOEXEC));
+    if (!notes.valid()) return failure(ExitCode::fault, errno_error("memfd_create").error());
+  }
+  const LaunchRequest request{.id = "sandbox",
+                              .plan = std::move(plan),
+                              .stdin_fd = STDIN_FILENO,
+                              .stdout_fd = STDOUT_FILENO,
+                              .stderr_fd = STDERR_FILENO,
+                              .learn_fd = notes.get()};
+  auto live = or_exit(ExitCode::host_lacks, launcher.launch(request));
+  if (!live) return std::unexpected(explain_failure(launcher, spec, live.error()));
+  started(*live);
+  auto record = wait_for_end(launcher, request.id, signals);
+  if (!record) return std::unexpected(record.error());
+  if (auto known = or_exit(ExitCode::fault, launcher.acknowledge(request.id)); !known)
+    return std::unexpected(known.error());
+  if (!notes.valid()) return record;
+  auto read = or_exit(ExitCode::fault, read_observed(notes.get()));
+  if (!read) return std::unexpected(read.error());
+  observed = *std::move(read);
+  return record;
+}
+
+// Init could not come under the listener: nothing of the command has run.
+bool could_not_observe(const ExitRecord& record) {
+  return record.reason == EndReason::setup_failed && record.step == "init" &&
+         (record.step_errno == EBUSY || record.step_errno == EINVAL);
 }
 
 }  // namespace
@@ -44,7 +83,10 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   if (auto tried = try_dispensable(*launcher, policy->spec, *host); !tried) return std::unexpected(tried.error());
   auto range = or_exit(ExitCode::host_lacks, launcher->acquire_range());
   if (!range) return std::unexpected(explain_failure(*launcher, policy->spec, range.error()));
-  auto plan = plan_for(context, policy->spec, *host, options.command, *range, "");
+  const bool observe = options.explain && can_be_observed(policy->spec.seccomp());
+  if (options.explain && !observe)
+    err_line("bulkhead: files and network are not explained: the policy's profile does not let them be seen");
+  auto plan = plan_for(context, policy->spec, *host, options.command, *range, "", observe);
   if (!plan) return std::unexpected(explain_failure(*launcher, policy->spec, plan.error()));
   MissingWalls without;
   const auto go_without = [&](Wall wall, const std::string& answer) {
@@ -55,25 +97,33 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   auto signals = or_exit(ExitCode::fault, Signals::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}));
   if (!signals) return std::unexpected(signals.error());
 
-  const LaunchRequest request{.id = "sandbox",
-                              .plan = *std::move(plan),
-                              .stdin_fd = STDIN_FILENO,
-                              .stdout_fd = STDOUT_FILENO,
-                              .stderr_fd = STDERR_FILENO};
-  auto live = or_exit(ExitCode::host_lacks, launcher->launch(request));
-  if (!live) return std::unexpected(explain_failure(*launcher, policy->spec, live.error()));
-  if (live->unseen_errno != 0) go_without(Wall::refusals_seen, ::strerrordesc_np(live->unseen_errno));
-  auto record = wait_for_end(*launcher, request.id, *signals);
+  const View view = view_of(policy->spec, *plan);
+  Observed observed;
+  const auto started = [&](const LiveSandbox& live) {
+    if (live.unseen_errno != 0) go_without(Wall::refusals_seen, ::strerrordesc_np(live.unseen_errno));
+  };
+  auto record = run_to_end(*launcher, policy->spec, *std::move(plan), *signals, started, observed);
   if (!record) return std::unexpected(record.error());
+  if (observe && could_not_observe(*record)) {
+    // The command has not run yet: somebody above us listens to system calls, who cannot be two.
+    err_line("bulkhead: files and network are not explained: " + std::string(::strerrordesc_np(record->step_errno)));
+    auto again = plan_for(context, policy->spec, *host, options.command, *range, "");
+    if (!again) return std::unexpected(again.error());
+    record = run_to_end(*launcher, policy->spec, *std::move(again), *signals, started, observed);
+    if (!record) return std::unexpected(record.error());
+  }
   // Cgroups and the range go with the launcher; waiting for that is what leaves nothing behind.
   if (auto gone = launcher->shutdown(); !gone) err_line("bulkhead: " + printable(gone.error().text()));
 
-  const std::string rule = rule_text(policy->files.document, record->origin);
+  const auto place = [&](const Origin& origin) { return rule_text(policy->files.document, origin); };
+  const std::string rule = place(record->origin);
   if (const std::string line = ending_line(*record, options.policy, rule); !line.empty()) err_line(line);
+  const std::vector<Denied> refused = denied(view, *record, observed, ask_host(observed, view));
   if (options.explain)
-    for (const std::string& line : denial_lines(*record, options.policy)) err_line(line);
+    for (const std::string& line : denied_lines(refused, options.policy, place)) err_line(line);
+  if (observed.more) err_line("bulkhead: denied: more was asked for than is noted");
   if (report->wanted()) {
-    const nlohmann::json ended = ending_report(*record, options.policy, rule, without);
+    const nlohmann::json ended = ending_report(*record, options.policy, rule, without, refused);
     if (auto written = report->write(pretty(ended)); !written) return std::unexpected(written.error());
   }
   return command_status(*record);

@@ -20,6 +20,7 @@ Result<FinishFacts> finish(const FinishRequest& request);
 Result<HeadFacts> head(const HeadRequest& request);
 Result<ExportFacts> export_agent(const ExportRequest& request);
 Result<CopyTreeFacts> copy_tree(const CopyTreeRequest& request);
+Result<HostLook> host_look(const HostLookRequest& request);
 Result<RemoveTreeFacts> remove_tree_contents(const RemoveTreeRequest& request);
 
 }  // namespace bulkhead

@@ -34,6 +34,7 @@ Result<std::string> run(std::string_view name, std::span<const std::string> opti
   if (name == ExportRequest::subcommand) return answer(export_agent, options);
   if (name == CopyTreeRequest::subcommand) return answer(copy_tree, options);
   if (name == RemoveTreeRequest::subcommand) return answer(remove_tree_contents, options);
+  if (name == HostLookRequest::subcommand) return answer(host_look, options);
   return fail("run bulkhead-worker", printable(name, 64), "no such subcommand");
 }
 

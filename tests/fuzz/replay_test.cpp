@@ -36,6 +36,7 @@ TEST(FuzzCorpus, ShippedSeccompProfiles) { replay(seccomp_profile, "policies/sec
 TEST(FuzzCorpus, SeccompRules) { replay(seccomp_rules, "tests/fuzz/corpus/seccomp_rules"); }
 TEST(FuzzCorpus, Plan) { replay(plan, "tests/fuzz/corpus/plan"); }
 TEST(FuzzCorpus, InitRecord) { replay(init_record, "tests/fuzz/corpus/init_record"); }
+TEST(FuzzCorpus, Observed) { replay(observed, "tests/fuzz/corpus/observed"); }
 
 }  // namespace
 }  // namespace bulkhead::fuzz

@@ -12,6 +12,7 @@
 
 #include "sandbox/launch/cgroup.h"
 #include "sandbox/sys/files.h"
+#include "supervisor/core/daemon/denials.h"
 #include "supervisor/core/daemon/workspaces.h"
 
 namespace bulkhead {
@@ -186,36 +187,6 @@ asio::awaitable<void> watch_attempt(Watch& watch) {
   watch.finished.cancel();
 }
 
-void note_denials(RunContext& run, const std::string& agent, unsigned attempt, const ExitRecord& record,
-                  const LaunchPlan& plan) {
-  const auto origin = [&](const char* target) -> std::string {
-    for (const Operation& op : plan.operations)
-      if (op.step == Step::limit_cgroup && op.target == target) return op.origin;
-    return "built-in";
-  };
-  const auto seccomp_rule = [](const LaunchPlan& of) -> std::string {
-    for (const Operation& op : of.operations)
-      if (op.step == Step::seccomp) return op.origin + " (" + op.text + ")";
-    return "built-in";
-  };
-  const auto times = [](std::uint64_t n) { return n == 1 ? std::string("once") : std::to_string(n) + " times"; };
-  if (record.oom_kills != 0)
-    run.note(agent, attempt,
-             DenialSeen{.what = "memory beyond its limit",
-                        .rule = origin("memory"),
-                        .detail = "a process was killed for it " + times(record.oom_kills)});
-  if (record.pids_refusals != 0)
-    run.note(agent, attempt,
-             DenialSeen{.what = "processes beyond its limit",
-                        .rule = origin("pids"),
-                        .detail = "fork was refused " + times(record.pids_refusals)});
-  for (const Denial& denial : record.denials)
-    run.note(agent, attempt,
-             DenialSeen{.what = "system call " + denial.call,
-                        .rule = seccomp_rule(plan),
-                        .detail = "refused " + times(denial.times) + ", first to " + denial.who});
-}
-
 // What the agent said outlives its workspace. Bounded by its policy; never looked into by us.
 void keep_output(RunContext& run, const StartAttempt& action, const AttemptPaths& paths) {
   const auto keep = [&](const std::string& path) -> std::string {
@@ -248,18 +219,24 @@ Result<LaunchPlan> plan_command(RunContext& run, const Task& task, const Command
   const CommandSpec what{.argv = command.argv,
                          .environment = compose_environment(spec, run.environment, extra),
                          .directory = *SandboxPath::parse(worker_place::workspace)};
+  place.learn = !command.observations.empty();
   return compile_plan(spec, what, place, run.site.host);
 }
 
 Result<LiveSandbox> launch_planned(RunContext& run, const CommandRun& command, LaunchPlan plan) {
   BULKHEAD_ASSIGN(const Fd out, open_file(command.stdout_file, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600));
   BULKHEAD_ASSIGN(const Fd err, open_file(command.stderr_file, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0600));
+  Fd observations;
+  if (!plan.learning.empty()) {
+    BULKHEAD_ASSIGN(observations, open_file(command.observations, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
+  }
   const LaunchRequest request{.id = command.id,
                               .plan = std::move(plan),
                               .stdin_fd = -1,
                               .stdout_fd = out.get(),
                               .stderr_fd = err.get(),
                               .capture_output = true,
+                              .learn_fd = observations.get(),
                               .extra_fds = {}};
   return run.site.launcher.call([&](LauncherClient& c) { return c.launch(request); });
 }
@@ -375,6 +352,7 @@ asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action) {
   }
   command.id = attempt_id(run, action.agent, action.attempt);
   command.argv = task.command.argv();
+  if (task.explain && can_be_observed(run.specs.at(task.name).seccomp())) command.observations = paths.observations();
   const auto plan = plan_command(run, task, command);
   auto upper = open_file(paths.upper(), O_PATH | O_DIRECTORY | O_NOFOLLOW);
   const Stamp head = upper ? head_stamp(upper->get()) : Stamp{};
@@ -412,7 +390,7 @@ asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action) {
     boost::system::error_code ignored;
     co_await watch.finished.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
-  note_denials(run, action.agent, action.attempt, record, *plan);
+  co_await note_denials(run, action.agent, action.attempt, record, *plan, command.observations);
   keep_output(run, action, paths);
   run.note(action.agent, action.attempt, ended_by(record));
   run.site.launcher.acknowledge(command.id);

@@ -44,6 +44,12 @@ class BodyWriter {
   // Free text for people, which may come from anywhere: clipped to fit.
   void text(const char* key, const std::string& value) { body_[key] = clip(value); }
   void texts(const char* key, const std::vector<std::string>& value) { body_[key] = clip_list(value); }
+  // What an older writer had not: its default is read where it is missing.
+  void later(const char* key, const std::string& value, std::size_t limit) { body_[key] = clip(value, limit); }
+  template <class T>
+  void later(const char* key, const T& value) {
+    body_[key] = encode(value);
+  }
 
  private:
   template <class T>
@@ -90,6 +96,11 @@ class BodyReader {
   }
   void text(const char* key, std::string& value) { (*this)(key, value); }
   void texts(const char* key, std::vector<std::string>& value) { (*this)(key, value); }
+  void later(const char* key, std::string& value, std::size_t) { later(key, value); }
+  template <class T>
+  void later(const char* key, T& value) {
+    if (body_.is_object() && body_.contains(key)) (*this)(key, value);
+  }
   const std::string& problem() const { return problem_; }  // empty: all is well
 
  private:

@@ -345,9 +345,16 @@ struct DenialSeen {  // the agent tried what it must not, and was stopped
   std::string what;    // "write to /etc/passwd"
   std::string rule;    // what stopped it: "/mounts/0, read-only", "/limits/memory"
   std::string detail;  // may be empty
+  std::string kind;    // "system_call", "file", "network", "limit"
+  std::string wall;    // what stands behind the rule: "seccomp", "mounts"
+  std::string who;     // name of the first process that tried
+  std::string allow;   // the least addition to the policy that would allow it; empty: none
+  std::uint64_t times = 1;
   template <class Self, class Visit>
   static void fields(Self& self, Visit&& visit) {
     visit.text("what", self.what), visit.text("rule", self.rule), visit.text("detail", self.detail);
+    visit.later("kind", self.kind, 16), visit.later("wall", self.wall, 32), visit.later("who", self.who, 64);
+    visit.later("allow", self.allow, 512), visit.later("times", self.times);
   }
   bool operator==(const DenialSeen&) const = default;
 };

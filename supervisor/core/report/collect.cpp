@@ -106,9 +106,9 @@ class Collector {
     const auto same = std::ranges::find_if(
         denials, [&](const DenialReport& known) { return known.attempt == event_->attempt && known.denial == body; });
     if (same != denials.end())
-      ++same->times;
+      same->times += body.times;
     else
-      denials.push_back({.attempt = event_->attempt, .denial = body});
+      denials.push_back({.attempt = event_->attempt, .denial = body, .times = body.times});
   }
   void on(const WallMissing& body) { report_.without.push_back(body); }
   void on(const AttemptEnded& body) {

@@ -115,10 +115,13 @@ std::string denials_text(const AgentReport& agent) {
       out += line("", "and " + std::to_string(agent.denials.size() - kMostDenials) + " more");
       break;
     }
-    std::string text = safe(denial.denial.what);
-    if (!denial.denial.rule.empty()) text += ", by " + safe(denial.denial.rule);
-    if (!denial.denial.detail.empty()) text += " (" + safe(denial.denial.detail) + ")";
+    const DenialSeen& seen = denial.denial;
+    std::string text = safe(seen.what);
+    if (!seen.rule.empty()) text += ", by " + (seen.wall.empty() ? "" : safe(seen.wall) + ", ") + safe(seen.rule);
+    if (!seen.detail.empty()) text += " (" + safe(seen.detail) + ")";
+    if (!seen.who.empty()) text += ", tried by " + safe(seen.who);
     if (denial.times > 1) text += ", " + std::to_string(denial.times) + " times";
+    if (!seen.allow.empty()) text += "; to allow it: " + safe(seen.allow);
     if (agent.attempts.size() > 1 && denial.attempt != 0) text += ", in attempt " + std::to_string(denial.attempt);
     out += line("stopped", text);
   }

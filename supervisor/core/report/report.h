@@ -17,7 +17,7 @@ namespace bulkhead {
 struct DenialReport {
   unsigned attempt = 0;
   DenialSeen denial;
-  unsigned times = 1;
+  std::uint64_t times = 1;  // of all that are the same
   bool operator==(const DenialReport&) const = default;
 };
 

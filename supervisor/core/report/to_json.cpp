@@ -75,7 +75,7 @@ nlohmann::json to_json(const AgentReport& agent) {
       {"branch", agent.branch},
       {"attempts", nlohmann::json::array()},
       {"checkpoints", nlohmann::json::array()},
-      {"denials", nlohmann::json::array()},
+      {"denied", nlohmann::json::array()},
       {"verifications", nlohmann::json::array()},
       {"imported", optional_body(agent.imported)},
       {"import_problem", agent.import_problem},
@@ -90,7 +90,7 @@ nlohmann::json to_json(const AgentReport& agent) {
     nlohmann::json entry = body_of(denial.denial);
     entry["attempt"] = denial.attempt;
     entry["times"] = denial.times;
-    json["denials"].push_back(std::move(entry));
+    json["denied"].push_back(std::move(entry));
   }
   for (const VerificationReport& verification : agent.verifications) {
     nlohmann::json entry = body_of(verification.ended);

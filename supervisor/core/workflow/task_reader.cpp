@@ -163,8 +163,9 @@ void reset(Task& task) {
 }
 
 Result<std::string> read_text(const JsonNode& node) { return node.string(); }
+Result<bool> read_switch(const JsonNode& node) { return node.boolean(); }
 
-const std::array<KeyReader, 10> kReaders = {{
+const std::array<KeyReader, 11> kReaders = {{
     {"command", reset<&Task::command>, assign<&Task::command, read_command>},
     {"prompt", reset<&Task::prompt>, assign<&Task::prompt, read_text>},
     {"setup", reset<&Task::setup>, assign<&Task::setup, read_command>},
@@ -176,6 +177,7 @@ const std::array<KeyReader, 10> kReaders = {{
     {"limits", [](Task& task) { reset<&Task::limits>(task), reset<&Task::idle>(task); }, read_limits},
     {"restart", reset<&Task::restart>,
      [](const JsonNode& node, Task& task) { return read_restart(node, task.restart); }},
+    {"explain", reset<&Task::explain>, assign<&Task::explain, read_switch>},
     {"checkpoint", reset<&Task::checkpoint_every>,
      [](const JsonNode& node, Task& task) { return read_checkpoint(node, task.checkpoint_every); }},
 }};

@@ -38,6 +38,7 @@ nlohmann::json to_json(const Task& task) {
   if (!task.policy.empty()) json["policy"] = task.policy;
   if (!task.limits.empty()) json["limits"] = task.limits;
   if (task.idle.count() != 0) json["limits"]["idle"] = exact_duration(task.idle);
+  if (task.explain) json["explain"] = true;
   if (task.checkpoint_every.count() != 0) json["checkpoint"] = {{"every", exact_duration(task.checkpoint_every)}};
   return json;
 }

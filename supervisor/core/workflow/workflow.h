@@ -66,6 +66,7 @@ struct Task {
   std::chrono::milliseconds idle{0};                 // limits.idle, the supervisor's own; 0: none
   RestartPolicy restart;
   std::chrono::milliseconds checkpoint_every{0};  // 0: no timer
+  bool explain = false;                           // say which files and addresses it was refused
   bool operator==(const Task&) const = default;
 };
 

@@ -44,6 +44,7 @@ class AttemptPaths {
   std::string home() const { return directory_ + "/home"; }
   std::string stdout_file() const { return directory_ + "/stdout"; }
   std::string stderr_file() const { return directory_ + "/stderr"; }
+  std::string observations() const { return directory_ + "/observations"; }  // of an explained attempt
   std::string resume_report() const { return directory_ + "/resume.json"; }
   std::string prompt() const { return directory_ + "/prompt.txt"; }
 

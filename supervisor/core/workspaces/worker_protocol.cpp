@@ -87,6 +87,8 @@ bool is_kind(Kind kind, std::string_view text) {
 
 constexpr std::array<std::string_view, 2> ref_fates{"keep", "remove"};
 constexpr std::array<std::string_view, 4> merge_outcomes{"already_merged", "fast_forward", "merged", "conflict"};
+constexpr std::array<std::string_view, 5> host_kinds{"file", "directory", "socket", "other", "hidden"};
+constexpr auto words_of(HostKind) { return std::span<const std::string_view>(host_kinds); }
 constexpr auto words_of(RefFate) { return std::span<const std::string_view>(ref_fates); }
 constexpr auto words_of(MergeOutcome) { return std::span<const std::string_view>(merge_outcomes); }
 
@@ -194,6 +196,20 @@ void describe(auto& v, CopyTreeRequest& r) {
   v.number("max_files", r.max_files);
 }
 void describe(auto& v, RemoveTreeRequest& r) { v.text("directory", r.directory, Kind::path); }
+void describe(auto& v, HostLookRequest& r) { v.text("paths", r.paths, Kind::stream); }
+
+void describe(auto& v, HostPath& f) {
+  v.text("wanted", f.wanted, Kind::path);
+  v.text("end", f.end, Kind::path);
+  v.texts("links", f.links, Kind::path, 40);
+  v.choice("kind", f.kind);
+  v.flag("for_everybody", f.for_everybody);
+  v.text("interpreter", f.interpreter, Kind::text, Need::optional);
+}
+void describe(auto& v, HostLook& f) {
+  v.list("paths", f.paths, kMostHostPaths);
+  v.flag("more", f.more);
+}
 
 void describe(auto& v, WorktreeFact& f) {
   v.text("path", f.path, Kind::text);
@@ -595,6 +611,7 @@ BULKHEAD_WORKER_REQUEST(MakeBaseRequest)
 BULKHEAD_WORKER_REQUEST(MaterializeRequest)
 BULKHEAD_WORKER_REQUEST(FinishRequest)
 BULKHEAD_WORKER_REQUEST(HeadRequest)
+BULKHEAD_WORKER_REQUEST(HostLookRequest)
 BULKHEAD_WORKER_REQUEST(ExportRequest)
 BULKHEAD_WORKER_REQUEST(CopyTreeRequest)
 BULKHEAD_WORKER_REQUEST(RemoveTreeRequest)
@@ -609,6 +626,7 @@ BULKHEAD_WORKER_FACTS(MakeBaseFacts)
 BULKHEAD_WORKER_FACTS(MaterializeFacts)
 BULKHEAD_WORKER_FACTS(FinishFacts)
 BULKHEAD_WORKER_FACTS(HeadFacts)
+BULKHEAD_WORKER_FACTS(HostLook)
 BULKHEAD_WORKER_FACTS(ExportFacts)
 BULKHEAD_WORKER_FACTS(CopyTreeFacts)
 BULKHEAD_WORKER_FACTS(RemoveTreeFacts)

@@ -32,6 +32,7 @@
 #include <vector>
 
 #include "sandbox/base/result.h"
+#include "sandbox/explain/host_look.h"
 
 namespace bulkhead {
 
@@ -439,6 +440,18 @@ struct RemoveTreeRequest {
   static constexpr std::string_view subcommand = "remove-tree";
   std::string directory;
   bool operator==(const RemoveTreeRequest&) const = default;
+};
+
+// ---- of an explained run -----------------------------------------------------------------------------------------
+
+// What the host has of paths that an agent's command missed: they are the agent's choice, so only this looks at them.
+// Identity: owner, whose own rights bound what is seen. Mounts, all read-only: every directory of the host's root. The
+// answer is bounded; `paths` holds absolute paths, each ended by NUL.
+struct HostLookRequest {
+  using Facts = HostLook;
+  static constexpr std::string_view subcommand = "host-look";
+  Stream paths;
+  bool operator==(const HostLookRequest&) const = default;
 };
 
 // ---- both ways ---------------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "sandbox/init/init_protocol.h"
+#include "sandbox/explain/denied.h"
+#include "sandbox/plan/plan.h"
 #include "supervisor/config/document.h"
 
 namespace bulkhead {
@@ -27,6 +28,17 @@ SandboxSpec spec_of(const json& more = json::object()) {
   return SandboxSpec::from_policy(policy, {}).value();
 }
 
+View view_under(const SandboxSpec& spec) {
+  const HostFacts host{.kernel = "6.18",
+                       .cgroups = {.mode = CgroupMode::v2, .v2_parent = "/", .v1 = {}, .reason = {}},
+                       .last_capability = 40,
+                       .landlock_abi = 7,
+                       .device_nodes = {"null", "zero", "full", "random", "urandom", "tty"}};
+  const auto plan = compile_plan(spec, {.argv = {"/bin/true"}, .environment = {}, .directory = {}},
+                                 {.cgroup = "c", .range_base = 1 << 20}, host);
+  return view_of(spec, plan.value());
+}
+
 // A directory on the host, as what is looked for.
 struct Learnt : ::testing::Test {
   Learnt() {
@@ -42,8 +54,12 @@ struct Learnt : ::testing::Test {
     ::chmod(path.c_str(), mode);
     return path;
   }
-  Proposal look_for(std::vector<std::string> missing, const SandboxSpec& spec = spec_of()) {
-    return propose(json{{"version", 1}}, spec, {}, {.missing = std::move(missing), .read_only = {}, .more = false});
+  Proposal look_for(const std::vector<std::string>& missing, const SandboxSpec& spec = spec_of()) {
+    Observed observed;
+    for (const std::string& path : missing) observed.rows.push_back({.seen = InitSeen::missing, .path = path});
+    const View view = view_under(spec);
+    return propose(json{{"version", 1}}, view, {}, observed,
+                   {.look = look_at_host(questions(observed, view)), .names = {.devices = {"zero"}}});
   }
   std::string top;
 };
@@ -97,15 +113,18 @@ TEST_F(Learnt, WhatTheSandboxHasIsLeftAlone) {
   const std::string a = file("own/a");
   const auto spec = spec_of({{"mounts", {{top + "/own", {{"tmpfs", "1Mi"}}}}}});
   const Proposal proposal = look_for({a, "/usr/bin", "/etc/none"}, spec);
+  // A link of the host's at a place that the sandbox writes leads nowhere.
+  fs::create_symlink("/etc/hosts", top + "/own/link");
+  EXPECT_THAT(look_for({top + "/own/link"}, spec).patch, IsEmpty());
   EXPECT_THAT(proposal.patch, IsEmpty());
 }
 
 TEST_F(Learnt, PrivateFilesSocketsAndTopLevelDirectoriesAreOnlyNamed) {
   const std::string secret = file("secret", 0600);
   ::mkfifo((top + "/pipe").c_str(), 0666);
-  const Proposal proposal = look_for({secret, top + "/pipe", "/etc", "/dev/null"});
+  const Proposal proposal = look_for({secret, top + "/pipe", "/etc", "/dev/zero"}, spec_of({{"devices", {"null"}}}));
   EXPECT_THAT(proposal.patch, IsEmpty());
-  EXPECT_THAT(what(proposal.named), ElementsAre("/dev/null", "/etc", top + "/pipe", secret));
+  EXPECT_THAT(what(proposal.named), ElementsAre("/etc", top + "/pipe", secret, "open /dev/zero"));
 }
 
 TEST_F(Learnt, NothingIsMountedOverWhatThePolicyMounts) {
@@ -118,8 +137,10 @@ TEST_F(Learnt, NothingIsMountedOverWhatThePolicyMounts) {
 
 TEST_F(Learnt, WritesAreNeverProposed) {
   const std::string a = file("a", 0666);
-  const Proposal proposal =
-      propose(json{{"version", 1}}, spec_of(), {}, {.missing = {}, .read_only = {a}, .more = true});
+  const Observed observed{.rows = {{.seen = InitSeen::unwritable, .path = a, .error = EROFS},
+                                   {.seen = InitSeen::unwritable, .path = "/home/agent/x", .error = EACCES}},
+                          .more = true};
+  const Proposal proposal = propose(json{{"version", 1}}, view_under(spec_of()), {}, observed, {});
   EXPECT_THAT(proposal.patch, IsEmpty());
   EXPECT_THAT(what(proposal.named), ElementsAre(a, "more paths"));
 }
@@ -128,7 +149,8 @@ TEST_F(Learnt, RefusedCallsJoinThoseThatThePolicyAllows) {
   ExitRecord record;
   record.denials = {{.call = "unshare", .times = 2, .who = "sh", .arguments = {}},
                     {.call = "call 9999", .times = 1, .who = "sh", .arguments = {}}};
-  const Proposal proposal = propose({{"version", 1}, {"seccomp_allow", {"@debug"}}}, spec_of(), record, {});
+  const Proposal proposal =
+      propose({{"version", 1}, {"seccomp_allow", {"@debug"}}}, view_under(spec_of()), record, {}, {});
   EXPECT_EQ(proposal.patch, (json{{"seccomp_allow", {"@debug", "unshare"}}}));
   EXPECT_EQ(proposal.added.front().why, "refused 2 times, first to sh; it is one of @namespaces");
   EXPECT_THAT(what(proposal.named), ElementsAre("call 9999"));
@@ -139,21 +161,19 @@ TEST_F(Learnt, LimitsThatWereHitAreDoubled) {
   record.oom_kills = 1;
   record.pids_refusals = 3;
   record.reason = EndReason::wall_time;
-  const auto spec = spec_of({{"limits", {{"memory", "64Mi"}, {"pids", 10}, {"wall", "1s"}}}});
-  EXPECT_EQ(propose(json::object(), spec, record, {}).patch,
+  const View view = view_under(spec_of({{"limits", {{"memory", "64Mi"}, {"pids", 10}, {"wall", "1s"}}}}));
+  EXPECT_EQ(propose(json::object(), view, record, {}, {}).patch,
             (json{{"limits", {{"memory", "128Mi"}, {"pids", 20}, {"wall", "2s"}}}}));
-  EXPECT_THAT(propose(json::object(), spec, {}, {}).patch, IsEmpty());
+  EXPECT_THAT(propose(json::object(), view, {}, {}, {}).patch, IsEmpty());
 }
 
-TEST(LearntNotes, AreReadAsTheUntrustedBytesTheyAre) {
-  const auto row = [](char letter, const std::string& path) { return letter + path + std::string(1, '\0'); };
-  const LearntNotes notes = parse_learnt(row(kLearntMissing, "/a") + row(kLearntReadOnly, "/b") + row('?', "/c") +
-                                         row(kLearntMissing, "relative") + row(kLearntMissing, "") +
-                                         std::string(3, '\0') + row(kLearntMore, "") + "m/cut");
-  EXPECT_THAT(notes.missing, ElementsAre("/a"));
-  EXPECT_THAT(notes.read_only, ElementsAre("/b"));
-  EXPECT_TRUE(notes.more);
-  EXPECT_FALSE(parse_learnt("").more);
+TEST_F(Learnt, WhatNoMountGivesIsNamed) {
+  const Observed observed{
+      .rows = {{.seen = InitSeen::connect,
+                .address = {.family = SeenAddress::Family::ipv4, .host = "192.0.2.1", .port = 443}}}};
+  const Proposal proposal = propose(json::object(), view_under(spec_of()), {}, observed, {});
+  EXPECT_THAT(proposal.patch, IsEmpty());
+  EXPECT_THAT(what(proposal.named), ElementsAre("connect to 192.0.2.1:443"));
 }
 
 TEST(LearntNotes, AProposalReadsBackWhateverItsCommentsHold) {

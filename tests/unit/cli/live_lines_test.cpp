@@ -60,7 +60,13 @@ TEST_F(LiveLinesTest, HostileTextIsEscaped) {
   const std::string hostile = "\x1b]0;owned\x07\nrm -rf /\r\xe2\x80\xae\xff";
   for (const std::string& text :
        {line(0, "", 0, RunStarted{.name = hostile, .repository = hostile, .base = hostile, .merge_into = hostile}),
-        line(0, hostile, 1, DenialSeen{.what = hostile, .rule = hostile, .detail = hostile}),
+        line(0, hostile, 1,
+             DenialSeen{.what = hostile,
+                        .rule = hostile,
+                        .detail = hostile,
+                        .wall = hostile,
+                        .who = hostile,
+                        .allow = hostile}),
         line(0, "a", 1,
              AttemptEnded{.reason = EndReason::setup_failed, .step = hostile, .detail = hostile, .rule = hostile}),
         line(0, "a", 1, MergeConflict{.paths = {hostile}, .total = 1}),

@@ -42,8 +42,20 @@ TEST(Events, StaySmallWhateverTheyAreTold) {
         make_event("r", "a", 1, ImportFailed{.reason = std::string(100'000, 'x')}),
         make_event("r", "a", 1, AttemptEnded{.detail = std::string(5'000, 'x'), .rule = std::string(5'000, 'x')})})
     EXPECT_LE(event.body.dump().size(), kMaxEventBody) << event.type;
-  const Event event = make_event("r", "a", 1, DenialSeen{.what = hostile, .rule = hostile, .detail = hostile});
+  const Event event = make_event("r", "a", 1,
+                                 DenialSeen{.what = hostile,
+                                            .rule = hostile,
+                                            .detail = hostile,
+                                            .kind = hostile,
+                                            .wall = hostile,
+                                            .who = hostile,
+                                            .allow = hostile,
+                                            .times = ~0ULL});
   EXPECT_LE(event.body.dump().size(), kMaxEventBody);
+  // One of a journal from before these members were there.
+  Event old = make_event("r", "a", 1, DenialSeen{.what = "w", .rule = "r", .detail = "d"});
+  for (const char* later : {"kind", "wall", "who", "allow", "times"}) old.body.erase(later);
+  EXPECT_EQ(read_event<DenialSeen>(old).value(), (DenialSeen{.what = "w", .rule = "r", .detail = "d"}));
 }
 
 TEST(Events, ManyNeedsAreSpreadOverSeveral) {

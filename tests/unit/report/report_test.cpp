@@ -150,7 +150,7 @@ TEST(Report, IsTheSameAsJson) {
   EXPECT_EQ(method["attempts"][1]["ended"]["exit_code"], 0);
   const nlohmann::json& mischief = json["agents"][2];
   EXPECT_EQ(mischief["merge"]["state"], "conflict");
-  EXPECT_EQ(mischief["denials"][1]["times"], 3);
+  EXPECT_EQ(mischief["denied"][1]["times"], 3);
   EXPECT_EQ(mischief["verifications"][0]["satisfied"], true);
   EXPECT_EQ(mischief["cause"], "conflicts with bulkhead/fixes in 2 files");
 }
@@ -224,7 +224,7 @@ TEST(Report, NothingOfAnAgentActsOnTheTerminal) {
   life.say("a", 1, BoundarySeen{.commits = 1, .head = evil});
   life.due();
   life.say("a", 1, CheckpointFailed{.n = 1, .reason = evil});
-  life.say("a", 1, DenialSeen{.what = evil, .rule = evil, .detail = evil});
+  life.say("a", 1, DenialSeen{.what = evil, .rule = evil, .detail = evil, .wall = evil, .who = evil, .allow = evil});
   life.say("a", 1, AttemptEnded{.reason = EndReason::exited, .exit_code = 0, .detail = evil, .rule = evil});
   life.due();
   life.say("a", 1, Imported{.tip = evil, .commits = 1});

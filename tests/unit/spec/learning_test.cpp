@@ -1,5 +1,7 @@
 // What the two filters of a learning sandbox say together: the kernel takes the stricter, of equals the later one.
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include <cerrno>
@@ -55,6 +57,49 @@ TEST(Learning, ARefusedCallWithAPathIsRefusedByTheFilterBelow) {
   for (const PathCall& call : kPathCalls) EXPECT_EQ(verdict(ruled.base, call.number), kRefused) << call.name;
   // Nor must what the command tells init of the listener with: nobody would answer.
   for (const int own : {SYS_sendmsg, SYS_seccomp, SYS_write}) EXPECT_EQ(verdict(by_default.base, own), kRefused) << own;
+}
+
+std::uint32_t verdict_of(const std::vector<sock_filter>& program, int number, unsigned index, std::uint64_t value) {
+  seccomp_data data{};
+  data.nr = number;
+  data.arch = AUDIT_ARCH_X86_64;
+  data.args[index] = value;
+  return testing::evaluate_bpf(program, data);
+}
+
+TEST(Learning, SomeCallsAreToldByTheirArguments) {
+  const SeccompProfile given = profile("default");
+  const LearningPrograms told = compile_learning(&given, {.terminal = true}).value();
+  const LearningPrograms untold = compile_learning(&given).value();
+  for (const std::uint64_t address : {1ULL, 1ULL << 32, ~0ULL})
+    EXPECT_EQ(verdict_of(told.command, SYS_sendto, 4, address), SECCOMP_RET_USER_NOTIF) << address;
+  EXPECT_EQ(verdict_of(told.command, SYS_sendto, 4, 0), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(verdict_of(told.base, SYS_sendto, 4, 1), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(verdict_of(told.command, SYS_seccomp, 1, SECCOMP_FILTER_FLAG_NEW_LISTENER | 1), SECCOMP_RET_USER_NOTIF);
+  EXPECT_EQ(verdict_of(told.command, SYS_seccomp, 1, 1), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(verdict_of(told.base, SYS_seccomp, 1, SECCOMP_FILTER_FLAG_NEW_LISTENER), SECCOMP_RET_ALLOW);
+  // The kernel looks at the low half.
+  for (const std::uint64_t request :
+       {std::uint64_t{TIOCSTI}, std::uint64_t{TIOCLINUX}, std::uint64_t{1} << 32 | TIOCSTI}) {
+    EXPECT_EQ(verdict_of(told.command, SYS_ioctl, 1, request), SECCOMP_RET_USER_NOTIF) << request;
+    EXPECT_EQ(verdict_of(untold.command, SYS_ioctl, 1, request), SECCOMP_RET_ALLOW) << request;
+  }
+  EXPECT_EQ(verdict_of(told.command, SYS_ioctl, 1, TCGETS), SECCOMP_RET_ALLOW);
+}
+
+// The guard's refusals are told by leaving them to a listener: without one the kernel refuses what is left so.
+TEST(Learning, WhatTheGuardRefusesIsNeverAllowed) {
+  const auto guard = compile_guard(true, true).value();
+  EXPECT_EQ(verdict_of(guard, SYS_ioctl, 1, TIOCSTI), kRefused);
+  const auto by_listener = told(guard);
+  EXPECT_EQ(verdict_of(by_listener, SYS_ioctl, 1, TIOCSTI), SECCOMP_RET_USER_NOTIF);
+  EXPECT_EQ(verdict_of(by_listener, SYS_ioctl, 1, TCGETS), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(verdict_of(by_listener, SYS_setrlimit, 0, RLIMIT_CORE), SECCOMP_RET_ERRNO | 0u);
+}
+
+TEST(Learning, NeedsTheCallsThatBringTheListenerToInit) {
+  EXPECT_TRUE(can_be_observed(profile("default")));
+  EXPECT_FALSE(can_be_observed(profile("strict")));
 }
 
 TEST(Learning, ForeignCallsAreKilledWhateverTheirNumber) {

@@ -55,7 +55,7 @@ TEST(Workflow, ReadsEveryKey) {
     "concurrency":4,"policy":"strict","tasks":{
       "a":{"command":["python3","fix.py","a b"],"prompt":"Fix it.","setup":"make","verify":{"pass":"t1","fail_to_pass":["t2"],"pass_to_pass":"t3"},
            "environment":{"K":"V"},"inputs":{"/inputs/x":"data/x"},"policy":"own.yaml","limits":{"memory":"1Gi","idle":"5m","wall":null},
-           "restart":{"attempts":3,"backoff":"250ms"},"checkpoint":{"every":"1m"}},
+           "restart":{"attempts":3,"backoff":"250ms"},"checkpoint":{"every":"1m"},"explain":true},
       "b":{"command":"x","needs":["a"]}},
     "faults":[{"agent":"a","attempt":2,"after":{"commits":1},"action":{"signal":"SIGTERM"}},{"agent":"b","action":{"signal":"KILL"}}]})");
   EXPECT_EQ(workflow.name(), "patches");
@@ -78,6 +78,7 @@ TEST(Workflow, ReadsEveryKey) {
   EXPECT_EQ(a.idle, std::chrono::minutes{5});
   EXPECT_EQ(a.restart, (RestartPolicy{.attempts = 3, .backoff = std::chrono::milliseconds{250}}));
   EXPECT_EQ(a.checkpoint_every, std::chrono::minutes{1});
+  EXPECT_TRUE(a.explain);
   EXPECT_EQ(workflow.tasks().at("b").needs, std::vector<std::string>{"a"});
   EXPECT_EQ(workflow.faults(), (std::vector<Fault>{{.agent = "a", .attempt = 2, .after_commits = 1, .signal = SIGTERM},
                                                    {.agent = "b", .signal = SIGKILL}}));

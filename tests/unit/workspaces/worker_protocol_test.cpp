@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "supervisor/core/workspaces/state_paths.h"
@@ -83,6 +85,7 @@ TEST(WorkerProtocol, EveryRequestSurvivesTheWay) {
   expect_round_trip(
       CopyTreeRequest{.from = "/f", .to = "/t", .exclude = {".cache", "a b"}, .max_bytes = 1, .max_files = 2});
   expect_round_trip(RemoveTreeRequest{.directory = "/d"});
+  expect_round_trip(HostLookRequest{.paths = "fd:3"});
 }
 
 TEST(WorkerProtocol, OptionsAreStrict) {
@@ -144,6 +147,25 @@ std::string refusal_of_facts(const std::function<void(json&)>& change) {
   change(document);
   const auto facts = parse_worker_facts<ExportFacts>(document.dump());
   return facts ? "accepted" : facts.error().text();
+}
+
+// Whatever the names are, as much as is told fits into one answer.
+TEST(WorkerProtocol, WhatTheHostHasFitsIntoAnAnswer) {
+  char directory[] = "/tmp/bulkhead-look.XXXXXX";
+  ASSERT_NE(::mkdtemp(directory), nullptr);
+  std::vector<std::string> paths;
+  for (int i = 0; i < 600; ++i) {
+    paths.push_back(std::string(directory) + "/" + std::string(static_cast<std::size_t>(i % 100), '\x01') +
+                    std::to_string(i));
+    std::ofstream(paths.back()) << "x";
+  }
+  const HostLook look = look_at_host(paths);
+  EXPECT_TRUE(look.more);
+  EXPECT_GT(look.paths.size(), 20U);
+  const std::string answer = worker_facts_json(look);
+  EXPECT_LE(answer.size(), max_worker_facts);
+  EXPECT_EQ(parse_worker_facts<HostLook>(answer).value(), look);
+  std::filesystem::remove_all(directory);
 }
 
 TEST(WorkerProtocol, FactsAreStrictAndBounded) {

@@ -1,0 +1,139 @@
+// What init notes of an observed sandbox, and that observing changes nothing of what is refused.
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include "sandbox/explain/observed.h"
+#include "sandbox/host/landlock_abi.h"
+#include "tests/support/sandbox_fixture.h"
+
+namespace bulkhead::test {
+namespace {
+
+using ::testing::HasSubstr;
+
+class RootObserved : public RootSandboxTest {
+ protected:
+  struct Seen {
+    ExitRecord record;
+    Observed observed;
+    std::string out;
+
+    const Observation* find(InitSeen what, const std::string& path) const {
+      for (const Observation& row : observed.rows)
+        if (row.seen == what && row.path == path) return &row;
+      return nullptr;
+    }
+  };
+
+  Seen watch(std::vector<std::string> argv, const nlohmann::json& more = nlohmann::json::object()) {
+    Seen seen;
+    Placement place = placement();
+    place.learn = true;
+    auto plan = plan_for(spec_of(policy(more)), std::move(argv), place);
+    EXPECT_TRUE(plan) << plan.error().text();
+    const Fd out = std::move(*open_file(scratch_ + "/out", O_RDWR | O_CREAT | O_TRUNC, 0600));
+    const Fd notes(::memfd_create("notes", MFD_CLOEXEC));
+    const LaunchRequest request{.id = "observed",
+                                .plan = std::move(*plan),
+                                .stdin_fd = -1,
+                                .stdout_fd = out.get(),
+                                .stderr_fd = out.get(),
+                                .capture_output = true,
+                                .learn_fd = notes.get()};
+    const auto live = client_->launch(request);
+    EXPECT_TRUE(live) << live.error().text();
+    seen.record = client_->next_exit().value();
+    EXPECT_TRUE(client_->acknowledge("observed"));
+    seen.observed = read_observed(notes.get()).value();
+    seen.out = read_file(scratch_ + "/out").value_or("");
+    return seen;
+  }
+  Seen watch_sh(const std::string& script, const nlohmann::json& more = nlohmann::json::object()) {
+    return watch({"/bin/sh", "-c", script}, more);
+  }
+};
+
+TEST_F(RootObserved, RowsSayWhatMustComeOfACall) {
+  const Seen seen = watch_sh("cat /var/none; cat /var/none; mkdir /new; echo >/usr/new; cat /proc/kallsyms; exit 7");
+  EXPECT_EQ(seen.record.exit_code, 7);
+  ASSERT_NE(seen.find(InitSeen::missing, "/var/none"), nullptr);
+  EXPECT_EQ(seen.find(InitSeen::missing, "/var/none")->times, 2u);
+  EXPECT_EQ(seen.find(InitSeen::missing, "/var/none")->who, "cat");
+  EXPECT_NE(seen.find(InitSeen::unwritable, "/new"), nullptr);
+  EXPECT_NE(seen.find(InitSeen::unwritable, "/usr/new"), nullptr);
+  EXPECT_NE(seen.find(InitSeen::masked, "/proc/kallsyms"), nullptr);
+}
+
+TEST_F(RootObserved, WhatWorksIsNotNoted) {
+  const Seen seen = watch_sh(
+      "cd /tmp; echo x >a; mv a b; ln b c; mkdir d; rm c; cat b /etc/passwd /proc/self/status >/dev/null; rmdir d; "
+      "cp /bin/true t && ./t; : </dev/null; test ! -e none/of/that");
+  EXPECT_EQ(seen.record.exit_code, 0) << seen.out;
+  for (const Observation& row : seen.observed.rows) {
+    if (row.seen == InitSeen::missing) continue;  // places that a loader looks in
+    ADD_FAILURE() << static_cast<int>(row.seen) << " " << row.path << " by " << row.call << " of " << row.who;
+  }
+}
+
+TEST_F(RootObserved, RefusalsAreWhatTheyAreUnobserved) {
+  const Seen seen = watch({"python3", "-c",
+                           "import ctypes, errno, fcntl\n"
+                           "libc = ctypes.CDLL(None, use_errno=True)\n"
+                           "def call(*a): libc.syscall(*a); print(errno.errorcode[ctypes.get_errno()])\n"
+                           "call(272, 0x40000000)\n"  // unshare
+                           "call(250, 0, -3, 0)\n"    // keyctl
+                           "for r in (0x5412, 0x541c, 0x5412 | 1 << 40):\n"
+                           "  ctypes.set_errno(0); call(16, 0, ctypes.c_ulong(r), b'x')\n"});
+  EXPECT_EQ(seen.out, "EPERM\nEPERM\nEPERM\nEPERM\nEPERM\n");
+  EXPECT_EQ(seen.record.denials.size(), 2u);
+}
+
+// Mounts let a whiteout be made where the sandbox writes, and it needs no capability (mknod(2)).
+TEST_F(RootObserved, DeviceNodesAreLandlocksToRefuse) {
+  if (host_.landlock_abi < landlock::kLeastAbi) GTEST_SKIP() << "no Landlock here";
+  const std::string make =
+      "import os\ntry: os.mknod('/tmp/d', 0o20600, 0); print('made')\nexcept OSError as e: print(e.strerror)";
+  const Seen seen = watch({"python3", "-c", make});
+  EXPECT_EQ(seen.out, "Permission denied\n");
+  EXPECT_NE(seen.find(InitSeen::device_node, "/tmp/d"), nullptr);
+  EXPECT_EQ(watch({"python3", "-c", make}, {{"allow", {"no-landlock"}}}).out, "made\n");
+}
+
+TEST_F(RootObserved, CallersMayDieWhileTheyAreLookedAt) {
+  const Seen seen = watch_sh(
+      "for i in 1 2 3 4 5 6 7 8; do (while :; do test -e /none; done) & all=\"$all $!\"; done; "
+      "n=0; while [ $n -lt 200 ]; do n=$((n+1)); test -e /none/$n; done; kill -9 $all; wait; echo >/usr/last; exit 5");
+  EXPECT_EQ(seen.record.exit_code, 5) << seen.out;
+  EXPECT_NE(seen.find(InitSeen::unwritable, "/usr/last"), nullptr);
+}
+
+TEST_F(RootObserved, TheSandboxIsKilledWithItsCallsUnanswered) {
+  const Seen seen = watch_sh("while :; do test -e /none; done", {{"limits", {{"wall", "300ms"}}}});
+  EXPECT_EQ(seen.record.reason, EndReason::wall_time);
+  EXPECT_NE(seen.find(InitSeen::missing, "/none"), nullptr);
+}
+
+TEST_F(RootObserved, AddressesAreNotedWithTheirProtocol) {
+  const Seen seen = watch({"python3", "-c",
+                           "import socket\n"
+                           "for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):\n"
+                           "  try: socket.socket(socket.AF_INET, kind).connect(('192.0.2.1', 80))\n"
+                           "  except OSError as e: print(e.strerror)\n"
+                           "s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()\n"
+                           "socket.create_connection(s.getsockname()).send(b'x'); print(s.getsockname()[1])\n"});
+  EXPECT_THAT(seen.out, HasSubstr("Network is unreachable\nNetwork is unreachable\n"));
+  const auto port =
+      static_cast<std::uint16_t>(std::stoi(seen.out.substr(seen.out.rfind('\n', seen.out.size() - 2) + 1)));
+  bool tcp = false, udp = false, inside = false;
+  for (const Observation& row : seen.observed.rows) {
+    if (row.seen != InitSeen::connect) continue;
+    tcp |= row.address.host == "192.0.2.1" && row.address.protocol == SeenAddress::Protocol::tcp;
+    udp |= row.address.host == "192.0.2.1" && row.address.protocol == SeenAddress::Protocol::udp;
+    inside |= row.address.local && row.address.listening && row.address.port == port;
+  }
+  EXPECT_TRUE(tcp && udp && inside);
+}
+
+}  // namespace
+}  // namespace bulkhead::test
