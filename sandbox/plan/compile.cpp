@@ -66,6 +66,10 @@ void add_cgroup(Builder& b) {
     limit(Step::limit_wall, "wall", static_cast<std::uint64_t>(limits.wall.count()), "wall");
   if (limits.cpu_time.count() != 0)
     limit(Step::limit_cpu_time, "cpu_time", static_cast<std::uint64_t>(limits.cpu_time.count()), "cpu_time");
+  if (!b.place.disk.empty() && limits.disk_bytes != 0) {
+    limit(Step::limit_disk, b.place.disk.c_str(), limits.disk_bytes, "disk");
+    limit(Step::limit_inodes, b.place.disk.c_str(), limits.disk_inodes, "inodes");
+  }
 }
 
 void add_identity_choice(Builder& b) {

@@ -21,6 +21,8 @@ enum class Step : std::uint8_t {
   limit_cgroup,    // target: memory, memory_high, swap, cpu, cpu_weight, pids; number
   limit_wall,      // number: milliseconds
   limit_cpu_time,  // number: milliseconds
+  limit_disk,      // target: a directory that the launcher was told to bound (attach_disk); number: bytes
+  limit_inodes,    // the same; number
   user_namespace,  // number: first host uid of the range; flags bit 0: uid 0 inside
   host_identity,   // number: uid, text: "gid,group,group…"
   new_namespaces,  // text: "mount pid ipc uts net"
@@ -97,6 +99,7 @@ struct Placement {
   std::uint32_t host_uid = 0, host_gid = 0;
   std::vector<std::uint32_t> host_groups;
   std::vector<MountSpec> mounts;  // ours: workspace, home, inputs, reports; origin says which
+  std::string disk;               // what it keeps on disk stands below this directory, bounded by the launcher; or empty
   bool learn = false;             // note which paths the command looks for (`bulkhead policy learn`)
 };
 
