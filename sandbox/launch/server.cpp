@@ -222,8 +222,9 @@ Result<> LauncherServer::run() {
     tick();
   }
   kill_everything();
+  const auto removed = remove_cgroup_root(site_.cgroups, site_.cgroup_root);
   unmount_everything();
-  return remove_cgroup_root(site_.cgroups, site_.cgroup_root);
+  return removed;
 }
 
 void LauncherServer::handle_event(int fd) {

@@ -19,7 +19,7 @@ class Collector {
     report_.ended_unix_ms = event.time_unix_ms;
     return dispatch<RunStarted, AgentPlanned, RunCancelRequested, BaseReady, BaseFailed, WorkspaceReady,
                     AttemptIntended, SetupEnded, AttemptStarted, CheckpointIntended, CheckpointTaken, CheckpointFailed,
-                    FaultInjected, DenialSeen, AttemptEnded, Imported, ImportFailed, VerificationEnded,
+                    FaultInjected, DenialSeen, DiskUsed, AttemptEnded, Imported, ImportFailed, VerificationEnded,
                     MergePrepareIntended, MergePrepared, MergeConflict, MergeRefused, Merged, MergeStale, AgentFinished,
                     Cleaned, RunFinished>();
   }
@@ -110,6 +110,7 @@ class Collector {
     else
       denials.push_back({.attempt = event_->attempt, .denial = body});
   }
+  void on(const DiskUsed& body) { attempt().disk = body; }
   void on(const AttemptEnded& body) {
     attempt().ended = body;
     AgentReport& now = agent();
