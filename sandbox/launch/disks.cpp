@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* kOtherBoot =
     "it was made before this machine was started anew, and may be torn: the work goes on from the last checkpoint";
-constexpr int kStillInUse = 200;  // times kPause: how long a dead launcher's mounts may take to go
+constexpr int kStillInUse = 80;  // times kPause: how long a dead launcher's mounts may take to go
 constexpr int kPause = 25;        // ms
 
 std::string form_name(const DiskLimits& limits) {
