@@ -3,6 +3,7 @@
 
 #include "sandbox/base/text.h"
 #include "sandbox/host/host_facts.h"
+#include "sandbox/launch/disk_leftovers.h"
 #include "supervisor/cli/console.h"
 #include "supervisor/cli/verbs.h"
 
@@ -38,7 +39,8 @@ Outcome<int> doctor_verb(const Context& context, const DoctorOptions& options) {
   auto facts = or_exit(ExitCode::host_lacks, probe_host());
   if (!facts) return std::unexpected(facts.error());
   // Each is tried in a child of its own; what needs root is tried as root, nothing of the user's is read.
-  const std::vector<Wall> walls = examine_walls(*facts);
+  std::vector<Wall> walls = examine_walls(*facts);
+  walls.push_back(disk_wall(context.state.root()));
   const bool able = facts->cgroups.mode != CgroupMode::none &&
                     std::ranges::none_of(walls, [](const Wall& wall) { return wall.required && !wall.present; });
   if (options.format == Format::json) {
