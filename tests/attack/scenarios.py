@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 
+import disk_attacks
 import git_attacks
 from stage import TIMEOUT, merge
 
@@ -239,3 +240,4 @@ def git(stage, attempt):
 
 
 judge_edited = git_attacks.judge_edited
+disk = disk_attacks.attack
