@@ -68,12 +68,24 @@ const char* find_mke2fs() {
     ::_exit(126);
   // What is in the host's mke2fs.conf has no say: every feature is named here.
   const char* const argv[] = {
-      "mke2fs",       "-q", "-F", "-b", "4096", "-I", "256", "-m",
-      "0",            "-N", inodes.c_str(),
-      "-O",           "none,ext_attr,dir_index,filetype,extent,flex_bg,sparse_super,large_file,huge_file,dir_nlink,"
-                      "extra_isize,uninit_bg",
-      "-E",           "lazy_itable_init=1,nodiscard",
-      "/proc/self/fd/3", nullptr};
+      "mke2fs",
+      "-q",
+      "-F",
+      "-b",
+      "4096",
+      "-I",
+      "256",
+      "-m",
+      "0",
+      "-N",
+      inodes.c_str(),
+      "-O",
+      "none,ext_attr,dir_index,filetype,extent,flex_bg,sparse_super,large_file,huge_file,dir_nlink,"
+      "extra_isize,uninit_bg",
+      "-E",
+      "lazy_itable_init=1,nodiscard",
+      "/proc/self/fd/3",
+      nullptr};
   const char* const environment[] = {"MKE2FS_CONFIG=/dev/null", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", nullptr};
   ::execve(program, const_cast<char* const*>(argv), const_cast<char* const*>(environment));
   ::_exit(127);

@@ -80,8 +80,8 @@ Wall disk_wall(const std::string& state_dir) {
     return wall;
   }
   wall.present = false;
-  wall.detail = tried.error().text() + ": workspaces are refused" +
-                (tried.error().hint.empty() ? "" : "; " + tried.error().hint);
+  wall.detail =
+      tried.error().text() + ": workspaces are refused" + (tried.error().hint.empty() ? "" : "; " + tried.error().hint);
   return wall;
 }
 

@@ -15,8 +15,7 @@ namespace {
 constexpr std::uint64_t kQuotaBlock = 1024;  // QIF_DQBLKSIZE: the unit of limits
 
 int quota(int directory, unsigned command, std::uint32_t project, void* argument) {
-  return static_cast<int>(
-      ::syscall(SYS_quotactl_fd, directory, QCMD(command, PRJQUOTA), project, argument));
+  return static_cast<int>(::syscall(SYS_quotactl_fd, directory, QCMD(command, PRJQUOTA), project, argument));
 }
 
 Result<if_dqblk> read_quota(int directory, std::uint32_t project) {

@@ -18,7 +18,7 @@ namespace {
 constexpr const char* kOtherBoot =
     "it was made before this machine was started anew, and may be torn: the work goes on from the last checkpoint";
 constexpr int kStillInUse = 80;  // times kPause: how long a dead launcher's mounts may take to go
-constexpr int kPause = 25;        // ms
+constexpr int kPause = 25;       // ms
 
 std::string form_name(const DiskLimits& limits) {
   return boot_id() + "-" + std::to_string(limits.bytes) + "-" + std::to_string(limits.inodes) + ".img";
@@ -150,7 +150,8 @@ Result<Fd> Disks::attach(const std::string& directory, std::uint32_t range, cons
   if (!directory.starts_with(state_ + "/") || (directory + "/").contains("/../"))
     return fail("attach disk", directory, "is not below the state directory");
   const std::string at = directory + "/disk";
-  if (disks_.contains(at)) return root_of(at);
+  if (is_attached(at)) return root_of(at);
+  disks_.erase(at);  // somebody removed it from under us
   if (limits.bytes == 0 || exists(disk_image_path(directory))) return attach_existing(directory, at);
   BULKHEAD_ASSIGN(const DiskMechanism mechanism, prepare(limits));
   BULKHEAD_TRY(make_directory(at, 0711));
@@ -207,7 +208,13 @@ std::optional<DiskUsage> Disks::usage(const std::string& disk) const {
   return usage ? std::optional(*usage) : std::nullopt;
 }
 
-bool Disks::is_attached(const std::string& disk) const { return disks_.contains(disk); }
+// And not another directory of that name, made after the disk's was removed.
+bool Disks::is_attached(const std::string& disk) const {
+  const auto found = disks_.find(disk);
+  struct stat known{}, there{};
+  return found != disks_.end() && ::fstat(found->second.root.get(), &known) == 0 &&
+         ::lstat(disk.c_str(), &there) == 0 && known.st_dev == there.st_dev && known.st_ino == there.st_ino;
+}
 
 Result<> Disks::unmount(const std::string& path) {
   BULKHEAD_ASSIGN(Unmounter unmounter, unmount_apart(path));

@@ -1,5 +1,5 @@
-// The disks of a launcher's sandboxes: what they write on disk (a workspace's upper layer and a home together) stands on
-// something that the kernel bounds in bytes and inodes. Of the two mechanisms the first that this host has is used:
+// The disks of a launcher's sandboxes: what they write on disk (a workspace's upper layer and a home together) stands
+// on something that the kernel bounds in bytes and inodes. Of the two mechanisms the first that this host has is used:
 // a project quota of the state directory's file system, else a file system of its own in an image.
 //
 // A disk is attached below a directory of the state directory, DIRECTORY/disk. Under a quota that is a directory which

@@ -267,10 +267,8 @@ Result<Fd> LauncherClient::attach_disk(const std::string& directory, std::uint32
 }
 
 Result<> LauncherClient::drop_disk(const std::string& directory, DiskFiles files) {
-  BULKHEAD_TRY(call(dump({{"op", "drop_disk"},
-                          {"serial", ++serial_},
-                          {"directory", directory},
-                          {"keep", files == DiskFiles::keep}})));
+  BULKHEAD_TRY(call(dump(
+      {{"op", "drop_disk"}, {"serial", ++serial_}, {"directory", directory}, {"keep", files == DiskFiles::keep}})));
   return {};
 }
 

@@ -625,8 +625,7 @@ json LauncherServer::handle_disk(const std::string& op, const json& request) {
     return {{"ok", true}};
   }
   if (op == "drop_disk")
-    return reply(
-        disks_->drop(directory, request.at("keep").get<bool>() ? Disks::Files::keep : Disks::Files::remove));
+    return reply(disks_->drop(directory, request.at("keep").get<bool>() ? Disks::Files::keep : Disks::Files::remove));
   return to_reply(Error{.operation = "request", .object = op, .detail = "unknown operation"});
 }
 

@@ -99,8 +99,8 @@ struct Placement {
   std::uint32_t host_uid = 0, host_gid = 0;
   std::vector<std::uint32_t> host_groups;
   std::vector<MountSpec> mounts;  // ours: workspace, home, inputs, reports; origin says which
-  std::string disk;               // what it keeps on disk stands below this directory, bounded by the launcher; or empty
-  bool learn = false;             // note which paths the command looks for (`bulkhead policy learn`)
+  std::string disk;    // what it keeps on disk stands below this directory, bounded by the launcher; or empty
+  bool learn = false;  // note which paths the command looks for (`bulkhead policy learn`)
 };
 
 struct LaunchPlan {

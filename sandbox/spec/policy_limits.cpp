@@ -17,9 +17,9 @@ constexpr std::uint64_t kLeastFiles = 16;
 constexpr std::uint64_t kMostFiles = 1'048'576;    // fs.nr_open as kernels ship it
 constexpr std::uint64_t kMostOutput = 1ULL << 36;  // 64 GiB
 constexpr std::uint64_t kLeastDisk = 16ULL << 20;
-constexpr std::uint64_t kMostDisk = 8ULL << 40;    // what ext4 without 64-bit block numbers holds, tables included
+constexpr std::uint64_t kMostDisk = 8ULL << 40;  // what ext4 without 64-bit block numbers holds, tables included
 constexpr std::uint64_t kLeastInodes = 64;
-constexpr std::uint64_t kBytesPerInode = 4096;     // a file system of its own cannot have more
+constexpr std::uint64_t kBytesPerInode = 4096;  // a file system of its own cannot have more
 
 bool is_unlimited(const JsonNode& node) { return node.value() == "unlimited"; }
 
@@ -69,10 +69,9 @@ Result<std::uint64_t> read_bytes(const JsonNode& node, std::uint64_t least, std:
 }
 
 Result<> PolicyReader::read_limits() {
-  static const std::vector<std::string> keys{"memory", "swap",        "cpu",        "pids",
-                                             "wall",   "cpu_time",    "open_files", "file_size",
-                                             "output", "memory_high", "cpu_weight", "disk",
-                                             "inodes"};
+  static const std::vector<std::string> keys{"memory",     "swap",       "cpu",       "pids",   "wall",
+                                             "cpu_time",   "open_files", "file_size", "output", "memory_high",
+                                             "cpu_weight", "disk",       "inodes"};
   const JsonNode limits = part("limits");
   BULKHEAD_TRY(limits.object_of(keys));
   Limits& out = spec_.limits_;

@@ -60,7 +60,7 @@ struct Limits {
   std::uint64_t open_files = 0;           // RLIMIT_NOFILE
   std::uint64_t file_bytes = 0;           // RLIMIT_FSIZE, 0: none
   std::uint64_t output_bytes = 0;         // what is kept of captured stdout and of stderr, each
-  std::uint64_t disk_bytes = 0;           // of all that a sandbox keeps on disk together; 0: no bound, of inodes neither
+  std::uint64_t disk_bytes = 0;  // of all that a sandbox keeps on disk together; 0: no bound, of inodes neither
   std::uint64_t disk_inodes = 0;
   std::map<std::string, Origin> origins;  // "memory" -> "/limits/memory"
   bool operator==(const Limits&) const = default;

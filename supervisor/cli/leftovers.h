@@ -12,7 +12,17 @@
 
 namespace bulkhead {
 
-enum class LeftoverKind { launcher, processes, cgroup, socket, mount_point, half_base, run_directory, loop_device, bound };
+enum class LeftoverKind {
+  launcher,
+  processes,
+  cgroup,
+  socket,
+  mount_point,
+  half_base,
+  run_directory,
+  loop_device,
+  bound
+};
 
 struct Leftover {
   LeftoverKind kind{};

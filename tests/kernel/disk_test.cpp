@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "sandbox/launch/disk_image.h"
+#include "sandbox/launch/disk_leftovers.h"
 #include "sandbox/launch/disk_quota.h"
 #include "sandbox/launch/user_namespace.h"
 #include "tests/support/sandbox_fixture.h"
@@ -43,6 +44,7 @@ class DiskTest : public RootSandboxTest {
     }
     if (!state_.empty()) EXPECT_TRUE(no_devices());
     RootSandboxTest::TearDown();
+    for (const std::uint32_t project : abandoned_bounds(place())) EXPECT_TRUE(lift_bound(place(), project));
   }
 
   // Loop devices whose file lies, or lay, below the state directory.
@@ -122,8 +124,7 @@ class DiskTest : public RootSandboxTest {
     const std::string full = attempt("full", range());
     const auto r = in(full, range(), "i=0; while true > f$i; do i=$((i+1)); done 2>/dev/null; ls | wc -l; exit 1");
     EXPECT_EQ(r.record.reason, EndReason::disk_full) << nlohmann::json(r.record).dump();
-    EXPECT_EQ(r.record.detail,
-              "disk full: used " + std::to_string(r.record.disk_inodes) + " of limits.inodes 256");
+    EXPECT_EQ(r.record.detail, "disk full: used " + std::to_string(r.record.disk_inodes) + " of limits.inodes 256");
     EXPECT_EQ(r.record.origin, "/limits/inodes");
     EXPECT_LE(std::stoi(r.out), 256);
     EXPECT_GT(std::stoi(r.out), 230);
@@ -194,7 +195,7 @@ TEST_F(RootDiskImage, GoesWhenItIsDroppedUnlessItIsKept) {
   EXPECT_TRUE(client_->drop_disk(state_ + "/never", LauncherClient::DiskFiles::remove));
 }
 
-TEST_F(RootDiskImage, IsFoundAgainAfterItsLauncherWasKilledAndLeavesNoDevice) {
+TEST_F(RootDiskImage, IsNotMountedTwice) {
   const std::string directory = attempt("one", range());
   auto plan = plan_for(small_spec(), {"sh", "-c", "echo before > file; sync; exec sleep 1000"},
                        on_disk(directory, range(), "agent"), "/home/agent");
@@ -268,6 +269,12 @@ TEST_F(RootDiskImage, NothingStartsOnADiskThatIsNotAttached) {
   const auto r = run(small_spec(), {"true"}, place, "/home/agent");
   EXPECT_EQ(r.record.reason, EndReason::setup_failed);
   EXPECT_EQ(r.record.detail, "bound disk " + place.disk + ": it is not attached");
+  // Nor on a directory that has taken a disk's place.
+  place.disk = directory + "/disk";
+  ASSERT_TRUE(remove_tree(directory));
+  ASSERT_TRUE(make_directories(directory + "/disk/home", 0755));
+  EXPECT_EQ(run(small_spec(), {"true"}, place, "/home/agent").record.detail,
+            "bound disk " + place.disk + ": it is not attached");
   const auto outside = client_->attach_disk("/tmp", range(), kSmall);
   ASSERT_FALSE(outside);
   EXPECT_EQ(outside.error().text(), "attach disk /tmp: is not below the state directory");
@@ -309,7 +316,7 @@ TEST_F(RootProjectQuota, IsWhatIsUsedWhereThereIsOneAndGoesWithTheDisk) {
   EXPECT_EQ(project_limits(root.get(), project).value(), kSmall);
   // A second disk of the agent has a project of its own.
   const std::string second = attempt("two", range());
-  const Fd other = std::move(*open_file(second + "/disk", O_RDONLY | O_DIRECTORY));
+  Fd other = std::move(*open_file(second + "/disk", O_RDONLY | O_DIRECTORY));
   EXPECT_EQ(project_of(other.get()).value(), project + 1);
   ASSERT_TRUE(client_->drop_disk(directory, LauncherClient::DiskFiles::remove));
   EXPECT_EQ(project_limits(root.get(), project).value(), DiskLimits{});
@@ -317,6 +324,7 @@ TEST_F(RootProjectQuota, IsWhatIsUsedWhereThereIsOneAndGoesWithTheDisk) {
   const std::uint32_t left = project_of(other.get()).value();
   EXPECT_THAT(abandoned_projects(root.get()), ::testing::Not(::testing::Contains(left)));
   const Fd state = std::move(*open_file(state_, O_RDONLY | O_DIRECTORY));
+  other.reset();  // what is open still counts
   ASSERT_TRUE(remove_tree(second));
   EXPECT_THAT(abandoned_projects(state.get()), ::testing::Contains(left));
   ASSERT_TRUE(client_->drop_disk(second, LauncherClient::DiskFiles::remove));

@@ -1,5 +1,5 @@
-// The disk of an attempt or of a verification: what the launcher bounds by the task's limits.disk and limits.inodes, or,
-// where the policy says so by a word, a plain directory.
+// The disk of an attempt or of a verification: what the launcher bounds by the task's limits.disk and limits.inodes,
+// or, where the policy says so by a word, a plain directory.
 #pragma once
 
 #include "supervisor/core/daemon/run_context.h"
@@ -13,8 +13,8 @@ Result<> prepare_disks(RunContext& run);
 // None: this task's disk is not bounded.
 DiskLimits disk_limits(const RunContext& run, const std::string& agent);
 
-// An empty one, made if need be; or the one that is there, also after the launcher was started anew. A descriptor of its
-// root, whose names are looked up below disk_path().
+// An empty one, made if need be; or the one that is there, also after the launcher was started anew. A descriptor of
+// its root, whose names are looked up below disk_path().
 Result<Fd> make_disk(RunContext& run, const std::string& agent, const AttemptPaths& paths, std::uint32_t range);
 Result<Fd> open_disk(RunContext& run, const AttemptPaths& paths);
 std::string disk_path(const Fd& disk);

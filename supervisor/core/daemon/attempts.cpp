@@ -290,8 +290,8 @@ Async<std::string> workspace_of(RunContext& run, StartAttempt action, AttemptPat
   if (action.from_checkpoint) {
     BULKHEAD_CO_TRY(co_await restore_checkpoint(run, action.agent, *action.from_checkpoint, paths));
   } else {
-    BULKHEAD_CO_TRY(
-        make_workspace_directories(run, action.agent, paths, range, agent_branch(run.run, action.agent), run.base_of(action.agent)));
+    BULKHEAD_CO_TRY(make_workspace_directories(run, action.agent, paths, range, agent_branch(run.run, action.agent),
+                                               run.base_of(action.agent)));
   }
   co_return mount_workspace(run, action.agent, name, paths.upper(), paths.work(), range);
 }

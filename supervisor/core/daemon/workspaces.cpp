@@ -145,7 +145,8 @@ Result<std::uint32_t> make_first_workspace(RunContext& run, const std::string& a
   }
   BULKHEAD_ASSIGN(const std::uint32_t range,
                   run.site.launcher.call([](LauncherClient& c) { return c.acquire_range(); }));
-  Result<> made = make_workspace_directories(run, agent, paths, range, agent_branch(run.run, agent), run.base_of(agent));
+  Result<> made =
+      make_workspace_directories(run, agent, paths, range, agent_branch(run.run, agent), run.base_of(agent));
   if (made) {
     if (const auto at = mount_workspace(run, agent, mount, paths.upper(), paths.work(), range); !at)
       made = std::unexpected(at.error());
@@ -378,8 +379,7 @@ Async<> clean_agent(RunContext& run, Cleanup action) {
   if (action.keep_files) {
     const std::string directory = run.paths(action.agent).directory();
     for (const auto& name : list_directory(directory).value_or(std::vector<std::string>{}))
-      if (exists(directory + "/" + name + "/disk"))
-        keep_first(drop_disk(run, directory + "/" + name, DiskFiles::keep));
+      if (exists(directory + "/" + name + "/disk")) keep_first(drop_disk(run, directory + "/" + name, DiskFiles::keep));
     co_return result;
   }
   if (!state.workspace) {

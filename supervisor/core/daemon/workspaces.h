@@ -14,7 +14,8 @@ Async<BaseReady> prepare_base(RunContext& run, ObjectId commit);
 Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent,
                                        std::chrono::steady_clock::time_point intended);
 
-// The disk of a workspace and its directories, fresh: upper seeded so that HEAD stands on `branch` (empty: detached) at the base.
+// The disk of a workspace and its directories, fresh: upper seeded so that HEAD stands on `branch` (empty: detached) at
+// the base.
 Result<> make_workspace_directories(RunContext& run, const std::string& agent, const AttemptPaths& paths,
                                     std::uint32_t range, const std::string& branch, const ObjectId& base);
 

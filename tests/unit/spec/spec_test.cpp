@@ -225,9 +225,10 @@ TEST(Limits, OfADiskComeTogether) {
   EXPECT_EQ(lifted.disk_inodes, 0U);
   // The word alone lifts nothing where the host can bound a disk.
   EXPECT_EQ(spec(R"({"allow": ["unbounded-disk"]})").limits().disk_bytes, 10ULL << 30);
-  EXPECT_EQ(refusal(R"({"limits": {"disk": "unlimited"}})"),
-            "/limits/disk: a sandbox without a disk limit needs the loosening 'unbounded-disk' | add 'unbounded-disk' to "
-            "the list 'allow'");
+  EXPECT_EQ(
+      refusal(R"({"limits": {"disk": "unlimited"}})"),
+      "/limits/disk: a sandbox without a disk limit needs the loosening 'unbounded-disk' | add 'unbounded-disk' to "
+      "the list 'allow'");
   EXPECT_EQ(refusal(R"({"limits": {"disk": "1Mi"}})"), "/limits/disk: expected a size of at least 16Mi, got '1Mi'");
   EXPECT_EQ(refusal(R"({"limits": {"disk": "9Ti"}})"), "/limits/disk: expected a size of at most 8Ti, got '9Ti'");
   EXPECT_EQ(refusal(R"({"limits": {"inodes": 5}})"),
