@@ -61,6 +61,31 @@ same "first attempt" disk_full "$(report again "agents['again']['attempts'][0]['
 same "second attempt" 1 "$(report again "agents['again']['attempts'][1]['resumed_from']['n']")"
 nothing_left "after a second attempt"
 
+# A checkpoint would hold more names than it may: it is not taken, which the report says, and the agent works on.
+cat >"$scratch/names.yaml" <<YAML
+version: 1
+repository: $repository
+base: main
+tasks:
+  names:
+    limits: {disk: 32Mi, inodes: 600}
+    command:
+      - python3
+      - -c
+      - |
+        import os, subprocess, time
+        open('/home/agent/f', 'w').close()
+        for i in range(1000): os.link('/home/agent/f', f'/home/agent/l{i}')
+        open('new', 'w').close()
+        subprocess.check_call('git add new && git commit -qm new', shell=True)
+        time.sleep(2)
+YAML
+expect 0 "" bulkhead run --name names "$scratch/names.yaml"
+[[ $(report names "agents['names']['checkpoints'][0]['problem']") == *"it has more than "*" files"* ]] ||
+  fail "the checkpoint: $(report names "agents['names']['checkpoints'][0]")"
+same "its work" done "$(report names "agents['names']['outcome']")"
+nothing_left "after a checkpoint that was not taken"
+
 # A host without loop devices and quotas says what it lacks, before anything has begun; a word lets it go on.
 if [ "$(bulkhead doctor | sed -n 's/^disk bounds *yes *//p')" = "file systems in images, on loop devices" ]; then
   without() { unshare -m sh -c 'mount --bind /dev/null /dev/loop-control && exec "$@"' sh "$binaries/bulkhead" --state "$scratch/other" "$@"; }
