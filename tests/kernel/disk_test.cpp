@@ -320,14 +320,18 @@ TEST_F(RootProjectQuota, IsWhatIsUsedWhereThereIsOneAndGoesWithTheDisk) {
   EXPECT_EQ(project_of(other.get()).value(), project + 1);
   ASSERT_TRUE(client_->drop_disk(directory, LauncherClient::DiskFiles::remove));
   EXPECT_EQ(project_limits(root.get(), project).value(), DiskLimits{});
-  // A launcher that was killed leaves a bound; once the files are gone it is one of nothing, and found.
+  // A launcher that ends leaves the bounds of what is still there; once the files are gone they are of nothing, and
+  // found.
   const std::uint32_t left = project_of(other.get()).value();
   EXPECT_THAT(abandoned_projects(root.get()), ::testing::Not(::testing::Contains(left)));
   const Fd state = std::move(*open_file(state_, O_RDONLY | O_DIRECTORY));
-  other.reset();  // what is open still counts
+  other.reset();  // what is open still counts, here and in the launcher
+  ASSERT_TRUE(client_->shutdown());
+  while (client_->poll_exits()) ::poll(nullptr, 0, 5);
+  client_.reset();
   ASSERT_TRUE(remove_tree(second));
   EXPECT_THAT(abandoned_projects(state.get()), ::testing::Contains(left));
-  ASSERT_TRUE(client_->drop_disk(second, LauncherClient::DiskFiles::remove));
+  EXPECT_TRUE(lift_bound(state_, left));
   EXPECT_THAT(abandoned_projects(state.get()), ::testing::Not(::testing::Contains(left)));
 }
 
