@@ -66,7 +66,7 @@ class LauncherClient {
   Result<> release_range(std::uint32_t base);
   Result<std::string> mount_workspace(const WorkspaceMount& mount);  // path, valid as a bind source in plans only
   Result<> unmount_workspace(const std::string& name);
-  // Disks, see disks.h. How this host bounds one of that size: refused where it cannot, with what it lacks.
+  // Disks, see bounded_disks.h. How this host bounds one of that size: refused where it cannot, with what it lacks.
   Result<DiskMechanism> prepare_disk(const DiskLimits& limits);
   // An O_PATH descriptor of the root of the disk in `directory`, made if there is none and `limits` are given. Inside
   // plans it is DIRECTORY/disk.

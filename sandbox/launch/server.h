@@ -12,7 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "sandbox/launch/disks.h"
+#include "sandbox/launch/bounded_disks.h"
 #include "sandbox/launch/guests.h"
 #include "sandbox/launch/prepared_root.h"
 #include "sandbox/launch/sandbox.h"

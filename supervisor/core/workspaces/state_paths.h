@@ -13,7 +13,7 @@
 //       import.pack                         the agent's commits on their way into the repository
 //       <attempt>/{disk/{upper,work,home},stdout,stderr,resume.json}
 //       verify-<name>/{disk/{upper,work,home},stdout,stderr}
-//                                           disk: see sandbox/launch/disks.h. Its content may show in the launcher's
+//                                           disk: see sandbox/launch/bounded_disks.h. Its content may show in the launcher's
 //                                           mount namespace only; disk-<boot>.img beside it then holds it
 //       checkpoints/<n>/{upper,home}
 //

@@ -1,4 +1,4 @@
-#include "sandbox/launch/disks.h"
+#include "sandbox/launch/bounded_disks.h"
 
 #include <fcntl.h>
 #include <poll.h>
