@@ -18,6 +18,10 @@ std::vector<LimitReached> limits_reached(const Limits& limits, const ExitRecord&
   if (record.pids_refusals != 0 && limits.pids != 0)
     reached.push_back({"pids", 2 * limits.pids, "processes beyond their limit",
                        std::to_string(record.pids_refusals) + " forks were refused", record.pids_refusals});
+  if (record.disk_full && record.inodes_full)
+    reached.push_back({"inodes", 2 * limits.disk_inodes, "more files than fit", "the disk was full"});
+  if (record.disk_full && !record.inodes_full)
+    reached.push_back({"disk", bytes(2 * limits.disk_bytes), "writing to a full disk", "the disk was full"});
   if (record.reason == EndReason::wall_time)
     reached.push_back({"wall", time(limits.wall), "to run longer", "its time was up"});
   if (record.reason == EndReason::cpu_time)

@@ -214,6 +214,8 @@ int perform(Tree& tree, int& ruleset, const ChildOperation& op, ChildContext& co
     case Step::limit_cgroup:
     case Step::limit_wall:
     case Step::limit_cpu_time:
+    case Step::limit_disk:
+    case Step::limit_inodes:
     case Step::user_namespace:
     case Step::host_identity:
     case Step::new_namespaces:

@@ -12,6 +12,7 @@ constexpr std::array kReasons{
     std::pair{EndReason::signalled, std::string_view("signalled")},
     std::pair{EndReason::out_of_memory, std::string_view("out_of_memory")},
     std::pair{EndReason::pids_exhausted, std::string_view("pids_exhausted")},
+    std::pair{EndReason::disk_full, std::string_view("disk_full")},
     std::pair{EndReason::wall_time, std::string_view("wall_time")},
     std::pair{EndReason::cpu_time, std::string_view("cpu_time")},
     std::pair{EndReason::idle, std::string_view("idle")},
@@ -93,6 +94,10 @@ void to_json(nlohmann::json& json, const ExitRecord& r) {
           {"detail", r.detail},
           {"origin", r.origin},
           {"wall_ms", r.wall_ms},
+          {"disk_bytes", r.disk_bytes},
+          {"disk_inodes", r.disk_inodes},
+          {"disk_full", r.disk_full},
+          {"inodes_full", r.inodes_full},
           {"stdout_dropped", r.stdout_dropped},
           {"stderr_dropped", r.stderr_dropped},
           {"ended_unix_ms", r.ended_unix_ms},
@@ -123,6 +128,10 @@ void from_json(const nlohmann::json& json, ExitRecord& r) {
     json.at("pids_refusals").get_to(r.pids_refusals);
     if (const auto pressure = json.find("pressure"); pressure != json.end()) pressure->get_to(r.pressure);
   }
+  json.at("disk_bytes").get_to(r.disk_bytes);
+  json.at("disk_inodes").get_to(r.disk_inodes);
+  json.at("disk_full").get_to(r.disk_full);
+  json.at("inodes_full").get_to(r.inodes_full);
   json.at("stdout_dropped").get_to(r.stdout_dropped);
   json.at("stderr_dropped").get_to(r.stderr_dropped);
   json.at("ended_unix_ms").get_to(r.ended_unix_ms);

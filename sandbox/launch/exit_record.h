@@ -16,6 +16,7 @@ enum class EndReason {
   signalled,       // signal
   out_of_memory,   // the cgroup's memory limit
   pids_exhausted,  // the command failed after the cgroup's pids limit was hit
+  disk_full,       // the command failed, and what it may keep on disk was full
   wall_time,
   cpu_time,
   idle,
@@ -66,6 +67,11 @@ struct ExitRecord {
   std::uint64_t oom_kills = 0;    // processes the memory limit killed, also when the command went on
   std::uint64_t pids_refusals = 0;
   Pressure pressure;
+  std::uint64_t disk_bytes =
+      0;  // on its disk when it ended, with what stood there before; 0: it has none that is bounded
+  std::uint64_t disk_inodes = 0;
+  bool disk_full = false;            // of bytes or of inodes, also when the command went on
+  bool inodes_full = false;          // of inodes
   std::uint64_t stdout_dropped = 0;  // captured output beyond the bound
   std::uint64_t stderr_dropped = 0;
   std::int64_t ended_unix_ms = 0;

@@ -272,6 +272,30 @@ Result<> LauncherClient::unmount_workspace(const std::string& name) {
   return {};
 }
 
+Result<DiskMechanism> LauncherClient::prepare_disk(const DiskLimits& limits) {
+  BULKHEAD_ASSIGN(
+      const Message message,
+      call(dump({{"op", "prepare_disk"}, {"serial", ++serial_}, {"bytes", limits.bytes}, {"inodes", limits.inodes}})));
+  return parse(message).at("ok") == "quota" ? DiskMechanism::quota : DiskMechanism::image;
+}
+
+Result<Fd> LauncherClient::attach_disk(const std::string& directory, std::uint32_t range, const DiskLimits& limits) {
+  BULKHEAD_ASSIGN(Message message, call(dump({{"op", "attach_disk"},
+                                              {"serial", ++serial_},
+                                              {"directory", directory},
+                                              {"range", range},
+                                              {"bytes", limits.bytes},
+                                              {"inodes", limits.inodes}})));
+  if (message.fds.size() != 1) return fail("attach disk", directory, "no descriptor came with the answer");
+  return std::move(message.fds.front());
+}
+
+Result<> LauncherClient::drop_disk(const std::string& directory, DiskFiles files) {
+  BULKHEAD_TRY(call(dump(
+      {{"op", "drop_disk"}, {"serial", ++serial_}, {"directory", directory}, {"keep", files == DiskFiles::keep}})));
+  return {};
+}
+
 Result<> LauncherClient::exec(const std::string& id, const std::string& exec_id, const std::vector<std::string>& argv,
                               const std::map<std::string, std::string>& environment, const std::string& cwd,
                               int stdin_fd, int stdout_fd, int stderr_fd) {

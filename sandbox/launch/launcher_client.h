@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "sandbox/base/result.h"
+#include "sandbox/launch/disk.h"
 #include "sandbox/launch/exit_record.h"
 #include "sandbox/launch/workspace_mount.h"
 #include "sandbox/plan/plan.h"
@@ -66,6 +67,13 @@ class LauncherClient {
   Result<> release_range(std::uint32_t base);
   Result<std::string> mount_workspace(const WorkspaceMount& mount);  // path, valid as a bind source in plans only
   Result<> unmount_workspace(const std::string& name);
+  // Disks, see bounded_disks.h. How this host bounds one of that size: refused where it cannot, with what it lacks.
+  Result<DiskMechanism> prepare_disk(const DiskLimits& limits);
+  // An O_PATH descriptor of the root of the disk in `directory`, made if there is none and `limits` are given. Inside
+  // plans it is DIRECTORY/disk.
+  Result<Fd> attach_disk(const std::string& directory, std::uint32_t range, const DiskLimits& limits = {});
+  enum class DiskFiles { remove, keep };
+  Result<> drop_disk(const std::string& directory, DiskFiles files);
   // Runs a further command inside a living sandbox (same namespaces, cgroup, filter, identity) on the given stdio; its
   // exit arrives as an exit record with id `exec_id`.
   Result<> exec(const std::string& id, const std::string& exec_id, const std::vector<std::string>& argv,

@@ -13,6 +13,7 @@
 #include "sandbox/base/text.h"
 #include "sandbox/base/units.h"
 #include "sandbox/launch/child_arguments.h"
+#include "sandbox/launch/disk_ending.h"
 #include "sandbox/launch/init_record.h"
 #include "sandbox/launch/own_binds.h"
 #include "sandbox/launch/prepared_root.h"
@@ -222,6 +223,12 @@ void describe(ExitRecord& r, const LaunchPlan& plan) {
       if (const auto* op = rule(Step::limit_cgroup, "pids"))
         r.detail = "over the limit of " + std::to_string(op->number) + " processes";
       break;
+    case EndReason::disk_full: {
+      FullDisk full = describe_full_disk(r, plan);
+      r.detail = std::move(full.detail);
+      r.origin = std::move(full.origin);
+      break;
+    }
     case EndReason::wall_time:
       if (const auto* op = rule(Step::limit_wall, "wall"))
         r.detail = "ran longer than " + format_duration(std::chrono::milliseconds(op->number));
@@ -241,7 +248,7 @@ void describe(ExitRecord& r, const LaunchPlan& plan) {
 
 }  // namespace
 
-ExitRecord Sandbox::conclude() {
+ExitRecord Sandbox::conclude(const std::optional<DiskUsage>& disk) {
   ExitRecord r;
   r.id = id_;
   timespec now{};
@@ -276,6 +283,12 @@ ExitRecord Sandbox::conclude() {
                   .memory_ms = static_cast<std::int64_t>(usage.memory_stalled_us / 1000),
                   .io_ms = static_cast<std::int64_t>(usage.io_stalled_us / 1000)};
   }
+  if (disk) {
+    r.disk_bytes = disk->bytes;
+    r.disk_inodes = disk->inodes;
+    r.disk_full = disk->bytes_full || disk->inodes_full;
+    r.inodes_full = disk->inodes_full;
+  }
   const bool failed = r.reason == EndReason::signalled || (r.reason == EndReason::exited && r.exit_code != 0);
   // A kill that came too late does not rewrite how the command ended.
   const bool ended_itself = !by_signal && record && record->outcome == InitOutcome::exited;
@@ -285,6 +298,8 @@ ExitRecord Sandbox::conclude() {
     r.reason = EndReason::out_of_memory;
   } else if (failed && r.pids_refusals != 0) {
     r.reason = EndReason::pids_exhausted;
+  } else if (failed && r.disk_full) {
+    r.reason = EndReason::disk_full;
   } else if (r.reason == EndReason::signalled && r.signal == SIGSYS) {
     r.reason = EndReason::seccomp;
   }

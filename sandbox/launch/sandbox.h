@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "sandbox/launch/cgroup.h"
+#include "sandbox/launch/disk.h"
 #include "sandbox/launch/exit_record.h"
 #include "sandbox/plan/plan.h"
 #include "sandbox/sys/fd.h"
@@ -68,7 +69,8 @@ class Sandbox {
   std::optional<Clock::time_point> enforce(Clock::time_point now);
 
   // After the pidfd became readable: the record, from the status (not reaped yet), init's record and the cgroup.
-  ExitRecord conclude();
+  // `disk`: what it left on the disk of its plan.
+  ExitRecord conclude(const std::optional<DiskUsage>& disk = {});
   void reap();               // the pidfd is closed
   Result<> remove_cgroup();  // EBUSY: try again
 

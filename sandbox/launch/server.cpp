@@ -18,6 +18,7 @@
 
 #include "sandbox/base/cbor.h"
 #include "sandbox/host/host_facts.h"
+#include "sandbox/launch/disk_ending.h"
 #include "sandbox/launch/init_record.h"
 #include "sandbox/launch/own_mounts.h"
 #include "sandbox/launch/user_namespace.h"
@@ -132,6 +133,11 @@ Result<> LauncherServer::prepare() {
   site_.networks = &*networks_;
   epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll_.valid()) return errno_error("epoll_create1");
+  if (!options_.state_dir.empty()) {
+    BULKHEAD_ASSIGN(Disks disks, Disks::open(options_.state_dir));
+    disks_.emplace(std::move(disks));
+    BULKHEAD_TRY(watch(disks_->fd()));
+  }
   if (options_.listener.valid()) BULKHEAD_TRY(watch(options_.listener.get()));
   private_ = options_.only_client.valid();
   if (private_) {
@@ -215,13 +221,17 @@ Result<> LauncherServer::run() {
     if (count == 0 && !networks_->complete())
       if (auto added = networks_->add_one(); !added)
         networks_ = SpareNetworks();  // starts make their own, and say why not
+    if (count == 0 && disks_ && disks_->wants_spare()) disks_->make_spare();
     tick();
   }
   kill_everything();
-  return remove_cgroup_root(site_.cgroups, site_.cgroup_root);
+  const auto removed = remove_cgroup_root(site_.cgroups, site_.cgroup_root);
+  unmount_everything();
+  return removed;
 }
 
 void LauncherServer::handle_event(int fd) {
+  if (disks_ && fd == disks_->fd()) return disks_->on_event();
   if (const auto sandbox = by_pidfd_.find(fd); sandbox != by_pidfd_.end())
     return conclude(std::string(sandbox->second));
   if (const auto host = by_guests_fd_.find(fd); host != by_guests_fd_.end())
@@ -236,7 +246,7 @@ int LauncherServer::wait_milliseconds() const {
   if (!looks_.empty()) next = looks_.begin()->first;
   const auto now = Clock::now();
   if (!cgroups_to_remove_.empty()) next = std::min(next, now + std::chrono::milliseconds(5));
-  if (!networks_->complete()) next = std::min(next, now + kQuiet);
+  if (!networks_->complete() || (disks_ && disks_->wants_spare())) next = std::min(next, now + kQuiet);
   if (prune_at_) next = std::min(next, *prune_at_);
   if (drop_roots_at_) next = std::min(next, *drop_roots_at_);
   if (!private_ && clients_.empty() && living_.empty()) next = std::min(next, idle_since_ + options_.linger);
@@ -317,7 +327,10 @@ void LauncherServer::serve(Client& client) {
     answer = to_reply(Error{.operation = "read request", .detail = e.what()});
   }
   const auto bytes = json::to_cbor(answer);
-  if (!client.channel.send({reinterpret_cast<const char*>(bytes.data()), bytes.size()})) client.gone = true;
+  const Fd with = std::move(answered_);
+  if (!client.channel.send({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                           with.valid() ? std::vector{with.get()} : std::vector<int>{}))
+    client.gone = true;
 }
 
 Sandbox* LauncherServer::find(const std::string& id) {
@@ -373,6 +386,7 @@ json LauncherServer::handle(const json& request, std::string_view rest, std::vec
                                   .work = request.at("work").get<std::string>()}));
   if (op == "unmount_workspace") return reply(unmount_workspace(request.at("name").get<std::string>()));
   if (op == "try_walls") return try_walls_named(request);
+  if (op.ends_with("_disk")) return handle_disk(op, request);
   if (op == "shutdown") {
     stop_listening();
     stop_ = true;
@@ -438,6 +452,10 @@ json LauncherServer::launch(const json& request, std::string_view encoded, std::
   if (!taken.complete) return to_reply(Error{.operation = "launch", .object = id, .detail = "descriptors are missing"});
   const auto user_namespace = namespace_for(*plan);
   if (!user_namespace) return to_reply(user_namespace.error(), std::string(name(Step::user_namespace)));
+  // Nobody starts in what somebody forgot to bound.
+  if (const std::string disk = disk_of(*plan); !disk.empty() && !(disks_ && disks_->is_attached(disk)))
+    return to_reply(Error{.operation = "bound disk", .object = disk, .detail = "it is not attached"},
+                    std::string(name(Step::limit_disk)));
   auto record = open_record(id);
   if (!record) return to_reply(record.error());
   auto sandbox = Sandbox::launch(site_, id, std::move(*plan), *user_namespace, taken.stdio, std::move(*record));
@@ -514,7 +532,8 @@ void LauncherServer::conclude(const std::string& id) {
     keep_and_tell(guests_.end_all(id));
     stop_guests(sandbox);
   }
-  Ended& ended = keep(sandbox.conclude());
+  const std::string disk = disk_of(sandbox.plan());
+  Ended& ended = keep(sandbox.conclude(disk.empty() || !disks_ ? std::nullopt : disks_->usage(disk)));
   by_pidfd_.erase(sandbox.pidfd());
   unwatch(sandbox.pidfd());
   sandbox.reap();
@@ -596,9 +615,40 @@ Result<std::string> LauncherServer::mount_workspace(const WorkspaceMount& mount)
 Result<> LauncherServer::unmount_workspace(const std::string& name) {
   if (std::erase(workspaces_, name) == 0) return errno_error("unmount workspace", name, ENOENT);
   const std::string at = options_.state_dir + "/mnt/" + file_name(name);
-  if (::umount2(at.c_str(), MNT_DETACH) != 0) return errno_error("unmount workspace", at);
+  BULKHEAD_TRY(disks_->unmount(at));
   if (::rmdir(at.c_str()) != 0) return errno_error("remove", at);
   return {};
+}
+
+json LauncherServer::handle_disk(const std::string& op, const json& request) {
+  if (!disks_) return to_reply(Error{.operation = op, .detail = "this launcher has no state directory"});
+  const auto limits = [&] {
+    return DiskLimits{.bytes = request.at("bytes").get<std::uint64_t>(),
+                      .inodes = request.at("inodes").get<std::uint64_t>()};
+  };
+  if (op == "prepare_disk") {
+    const auto mechanism = disks_->prepare(limits());
+    if (!mechanism) return to_reply(mechanism.error());
+    return {{"ok", *mechanism == DiskMechanism::quota ? "quota" : "image"}};
+  }
+  const auto directory = request.at("directory").get<std::string>();
+  if (op == "attach_disk") {
+    auto root = disks_->attach(directory, request.at("range").get<std::uint32_t>(), limits());
+    if (!root) return to_reply(root.error());
+    answered_ = std::move(*root);
+    return {{"ok", true}};
+  }
+  if (op == "drop_disk")
+    return reply(disks_->drop(directory, request.at("keep").get<bool>() ? Disks::Files::keep : Disks::Files::remove));
+  return to_reply(Error{.operation = "request", .object = op, .detail = "unknown operation"});
+}
+
+// Whoever sees us gone finds no device of ours in use.
+void LauncherServer::unmount_everything() {
+  if (!disks_) return;
+  for (const std::string& name : workspaces_) (void)disks_->unmount(options_.state_dir + "/mnt/" + file_name(name));
+  workspaces_.clear();
+  disks_->end();
 }
 
 // After this no process of ours lives and no cgroup of ours is left, unless the kernel takes longer than two seconds.

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "sandbox/launch/bounded_disks.h"
 #include "sandbox/launch/guests.h"
 #include "sandbox/launch/prepared_root.h"
 #include "sandbox/launch/sandbox.h"
@@ -64,6 +65,8 @@ class LauncherServer {
   nlohmann::json list() const;
   Result<std::string> mount_workspace(const WorkspaceMount& mount);
   Result<> unmount_workspace(const std::string& name);
+  nlohmann::json handle_disk(const std::string& op, const nlohmann::json& request);
+  void unmount_everything();
   Result<Fd> open_record(const std::string& id) const;
   Result<> register_sandbox(Sandbox sandbox);
   void conclude(const std::string& id);
@@ -88,6 +91,8 @@ class LauncherServer {
   Fd init_, epoll_;
   std::optional<PreparedRoots> roots_;
   std::optional<SpareNetworks> networks_;
+  std::optional<Disks> disks_;  // none without a state directory
+  Fd answered_;                 // goes with the answer to the request at hand
   std::unique_ptr<UidRanges> ranges_;
   std::optional<std::uint32_t> ready_range_;  // a private launcher's, made ahead
   std::vector<std::unique_ptr<Client>> clients_;

@@ -95,6 +95,18 @@ void add_cgroup(Builder& b) {
     limit(Step::limit_cpu_time, "cpu_time", static_cast<std::uint64_t>(limits.cpu_time.count()), "cpu_time");
 }
 
+void add_disk(Builder& b) {
+  const Limits& limits = b.spec.limits();
+  if (b.place.disk.empty() || limits.disk_bytes == 0) return;
+  const auto limit = [&](Step step, std::uint64_t number, const char* key) {
+    Operation& op = b.add(step, origin_of(limits, key));
+    op.target = b.place.disk;
+    op.number = number;
+  };
+  limit(Step::limit_disk, limits.disk_bytes, "disk");
+  limit(Step::limit_inodes, limits.disk_inodes, "inodes");
+}
+
 // By the launcher's own clock.
 void add_wall_time(Builder& b) {
   const Limits& limits = b.spec.limits();
@@ -452,6 +464,7 @@ Result<LaunchPlan> compile_plan(const SandboxSpec& spec, const CommandSpec& comm
   BULKHEAD_TRY(check_identity(b));
   b.part_of(Wall::limits, [&] { add_cgroup(b); });
   add_wall_time(b);
+  add_disk(b);
   add_identity_choice(b, required);
   add_namespaces(b);
   const std::vector<MountSpec> mounts = merged_mounts(b);

@@ -21,6 +21,8 @@ enum class Step : std::uint8_t {
   limit_cgroup,    // target: memory, memory_high, swap, cpu, cpu_weight, pids, io_read, io_write; number
   limit_wall,      // number: milliseconds
   limit_cpu_time,  // number: milliseconds
+  limit_disk,      // target: a directory that the launcher was told to bound (attach_disk); number: bytes
+  limit_inodes,    // the same; number
   user_namespace,  // number: first host uid of the range; flags: kInsideRoot, kNoneBelow
   host_identity,   // number: uid, text: "gid,group,group…"
   new_namespaces,  // text: "mount pid ipc uts net"
@@ -107,6 +109,7 @@ struct Placement {
   std::vector<MountSpec> mounts;  // ours: workspace, home, inputs, reports; origin says which
   WallSet forgo;                  // walls that the policy requires and that need not stand for this sandbox all the
                                   // same: a worker of ours, for a run whose own policies go on without them
+  std::string disk;               // what it keeps on disk stands below this directory, bounded by the launcher; or empty
   bool learn = false;             // observe what the command asks for (`--explain`, `policy learn`)
 };
 

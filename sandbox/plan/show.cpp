@@ -14,6 +14,8 @@ constexpr std::array kStepNames{"create_cgroup",
                                 "limit_cgroup",
                                 "limit_wall",
                                 "limit_cpu_time",
+                                "limit_disk",
+                                "limit_inodes",
                                 "user_namespace",
                                 "host_identity",
                                 "new_namespaces",
@@ -90,6 +92,12 @@ std::string sentence(const Operation& op) {
                     : op.target == "cpu"                             ? format_cpu(static_cast<std::uint32_t>(op.number))
                                                                      : format_bytes(op.number));
       if (op.target.starts_with("io_")) out += " a second on each disk";
+      break;
+    case Step::limit_disk:
+      out += " " + format_bytes(op.number);
+      break;
+    case Step::limit_inodes:
+      out += " " + std::to_string(op.number);
       break;
     case Step::limit_wall:
     case Step::limit_cpu_time:

@@ -8,7 +8,7 @@
 namespace bulkhead {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x32504b42;  // "BKP2": another build's plan is refused
+constexpr std::uint32_t kMagic = 0x33504b42;  // "BKP3": another build's plan is refused
 
 class Writer {
  public:

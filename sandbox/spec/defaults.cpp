@@ -90,6 +90,8 @@ const json& built_in() {
                                   {"cpu_time", "unlimited"},
                                   {"open_files", 4096},
                                   {"file_size", "unlimited"},
+                                  {"disk", "10Gi"},
+                                  {"inodes", 1000000},
                                   {"output", "16Mi"}}},
                                 {"seccomp", "default"},
                                 {"seccomp_allow", json::array()},

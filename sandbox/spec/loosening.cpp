@@ -8,7 +8,7 @@
 namespace bulkhead {
 namespace {
 
-constexpr std::array<std::pair<Loosening, std::string_view>, 11> kWords{{
+constexpr std::array<std::pair<Loosening, std::string_view>, 12> kWords{{
     {Loosening::host_identity, "host-identity"},
     {Loosening::inside_root, "inside-root"},
     {Loosening::capabilities, "capabilities"},
@@ -16,6 +16,7 @@ constexpr std::array<std::pair<Loosening, std::string_view>, 11> kWords{{
     {Loosening::writable_host, "writable-host"},
     {Loosening::unlimited_memory, "unlimited-memory"},
     {Loosening::unlimited_pids, "unlimited-pids"},
+    {Loosening::unbounded_disk, "unbounded-disk"},
     {Loosening::no_seccomp, "no-seccomp"},
     {Loosening::no_landlock, "no-landlock"},
     {Loosening::unmasked_proc, "unmasked-proc"},

@@ -41,6 +41,8 @@ void more_limits(const Limits& a, const Limits& b, Changes& more) {
   more_of(more, "open_files", "open more files", a.open_files, b.open_files, count);
   more_of(more, "file_size", "write larger files", a.file_bytes, b.file_bytes, format_bytes);
   more_of(more, "output", "have more output kept", a.output_bytes, b.output_bytes, format_bytes, false);
+  more_of(more, "disk", "keep more on disk", a.disk_bytes, b.disk_bytes, format_bytes);
+  more_of(more, "inodes", "have more files", a.disk_inodes, b.disk_inodes, count);
 }
 
 // A pattern of environment.pass: a name, or the beginning of one with "*".

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 
 #include "sandbox/base/text.h"
@@ -16,6 +17,10 @@ constexpr std::uint64_t kLeastFiles = 16;
 constexpr std::uint64_t kMostFiles = 1'048'576;    // fs.nr_open as kernels ship it
 constexpr std::uint64_t kLeastIo = 64ULL << 10;    // a second; with less the first read of a program takes minutes
 constexpr std::uint64_t kMostOutput = 1ULL << 36;  // 64 GiB
+constexpr std::uint64_t kLeastDisk = 16ULL << 20;
+constexpr std::uint64_t kMostDisk = 8ULL << 40;  // what ext4 without 64-bit block numbers holds, tables included
+constexpr std::uint64_t kLeastInodes = 64;
+constexpr std::uint64_t kBytesPerInode = 4096;  // a file system of its own cannot have more
 
 bool is_unlimited(const JsonNode& node) { return node.value() == "unlimited"; }
 
@@ -67,7 +72,7 @@ Result<std::uint64_t> read_bytes(const JsonNode& node, std::uint64_t least, std:
 Result<> PolicyReader::read_limits() {
   static const std::vector<std::string> keys{"memory",     "swap",       "cpu",       "pids",   "wall",
                                              "cpu_time",   "open_files", "file_size", "output", "memory_high",
-                                             "cpu_weight", "io_read",    "io_write"};
+                                             "cpu_weight", "io_read",    "io_write",  "disk",   "inodes"};
   const JsonNode limits = part("limits");
   BULKHEAD_TRY(limits.object_of(keys));
   Limits& out = spec_.limits_;
@@ -114,6 +119,10 @@ Result<> PolicyReader::read_limits() {
     BULKHEAD_ASSIGN(out.file_bytes, read_bytes(at("file_size"), 1, kMostBytes));
   }
   BULKHEAD_ASSIGN(out.output_bytes, read_bytes(at("output"), 0, kMostOutput));
+  BULKHEAD_ASSIGN(const auto inodes, at("inodes").integer(kLeastInodes, kMostDisk / kBytesPerInode));
+  if (is_unlimited(at("disk"))) return needs(Loosening::unbounded_disk, at("disk"), "a sandbox without a disk limit");
+  BULKHEAD_ASSIGN(out.disk_bytes, read_bytes(at("disk"), kLeastDisk, kMostDisk));
+  out.disk_inodes = std::min(inodes, out.disk_bytes / kBytesPerInode);
   return {};
 }
 

@@ -63,6 +63,8 @@ struct Limits {
   std::uint64_t open_files = 0;           // RLIMIT_NOFILE
   std::uint64_t file_bytes = 0;           // RLIMIT_FSIZE, 0: none
   std::uint64_t output_bytes = 0;         // what is kept of captured stdout and of stderr, each
+  std::uint64_t disk_bytes = 0;  // of all that a sandbox keeps on disk together; 0: no bound, of inodes neither
+  std::uint64_t disk_inodes = 0;
   std::map<std::string, Origin> origins;  // "memory" -> "/limits/memory"
   bool operator==(const Limits&) const = default;
 };
@@ -77,6 +79,7 @@ enum class Loosening {
   writable_host,  // `read_write` binds of host paths
   unlimited_memory,
   unlimited_pids,
+  unbounded_disk,  // `limits.disk: unlimited`, and hosts that can bound no directory
   no_seccomp,
   no_landlock,        // mounts alone decide what can be written
   unmasked_proc,      // all of /proc as the kernel shows it, its settings writable to whom they are

@@ -9,6 +9,7 @@
 
 #include "sandbox/base/text.h"
 #include "sandbox/launch/cgroup.h"
+#include "sandbox/launch/disk_leftovers.h"
 #include "sandbox/launch/launcher_client.h"
 #include "sandbox/sys/files.h"
 
@@ -77,7 +78,17 @@ Result<> remove_cgroups(const CgroupLayout& cgroups, const std::string& root) {
   }
 }
 
-Result<> remove(const CgroupLayout& cgroups, const Leftover& leftover) {
+// Those of a launcher that has just ended may take a moment to go.
+std::vector<std::string> loop_devices_left(const StatePaths& state) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (true) {
+    auto left = loop_devices_below(state.root());
+    if (left.empty() || std::chrono::steady_clock::now() > deadline) return left;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+Result<> remove(const StatePaths& state, const CgroupLayout& cgroups, const Leftover& leftover) {
   switch (leftover.kind) {
     case LeftoverKind::launcher: {
       BULKHEAD_ASSIGN(auto launcher, LauncherClient::connect(leftover.name));
@@ -94,6 +105,10 @@ Result<> remove(const CgroupLayout& cgroups, const Leftover& leftover) {
     case LeftoverKind::half_base:
     case LeftoverKind::run_directory:
       return remove_tree(leftover.name);
+    case LeftoverKind::loop_device:
+      return detach_loop_device(leftover.name);
+    case LeftoverKind::bound:
+      return lift_bound(state.root(), static_cast<std::uint32_t>(std::stoul(leftover.name)));
   }
   return {};
 }
@@ -119,6 +134,10 @@ std::string text(const Leftover& leftover) {
       return with("half-made base");
     case LeftoverKind::run_directory:
       return with("directory of a run that is over:");
+    case LeftoverKind::loop_device:
+      return with("loop device");
+    case LeftoverKind::bound:
+      return with("quota of project");
   }
   return {};
 }
@@ -143,13 +162,22 @@ std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout
   for (const std::string& run : entries(state.runs()))
     if (!survivors.live_runs.contains(run) && !survivors.kept_runs.contains(run))
       out.push_back({LeftoverKind::run_directory, state.runs() + "/" + run, ""});
+  if (!survivors.daemon && !survivors.launcher)
+    for (const std::string& device : loop_devices_left(state))
+      out.push_back({LeftoverKind::loop_device, device, "of a disk below the state directory"});
+  for (const std::uint32_t project : abandoned_bounds(state.root()))
+    out.push_back({LeftoverKind::bound, std::to_string(project), "nothing counts for it"});
   return out;
 }
 
-std::vector<Error> remove_leftovers(const CgroupLayout& cgroups, const std::vector<Leftover>& leftovers) {
+std::vector<Error> remove_leftovers(const StatePaths& state, const CgroupLayout& cgroups,
+                                    const std::vector<Leftover>& leftovers) {
   std::vector<Error> problems;
   for (const Leftover& leftover : leftovers)
-    if (auto removed = remove(cgroups, leftover); !removed) problems.push_back(std::move(removed).error());
+    if (auto removed = remove(state, cgroups, leftover); !removed) problems.push_back(std::move(removed).error());
+  // With their files gone more bounds are of nothing.
+  for (const std::uint32_t project : abandoned_bounds(state.root()))
+    if (auto lifted = lift_bound(state.root(), project); !lifted) problems.push_back(std::move(lifted).error());
   return problems;
 }
 

@@ -12,11 +12,21 @@
 
 namespace bulkhead {
 
-enum class LeftoverKind { launcher, processes, cgroup, socket, mount_point, half_base, run_directory };
+enum class LeftoverKind {
+  launcher,
+  processes,
+  cgroup,
+  socket,
+  mount_point,
+  half_base,
+  run_directory,
+  loop_device,
+  bound
+};
 
 struct Leftover {
   LeftoverKind kind{};
-  std::string name;    // a path, or of a cgroup its root node
+  std::string name;    // a path, of a cgroup its root node, of a bound its project
   std::string detail;  // for people
   bool operator==(const Leftover&) const = default;
 };
@@ -35,6 +45,7 @@ std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout
 
 // In the order of `leftovers`. Goes on after a failure; the problems are the answer. Blocks until killed processes are
 // gone, at most ten seconds.
-std::vector<Error> remove_leftovers(const CgroupLayout& cgroups, const std::vector<Leftover>& leftovers);
+std::vector<Error> remove_leftovers(const StatePaths& state, const CgroupLayout& cgroups,
+                                    const std::vector<Leftover>& leftovers);
 
 }  // namespace bulkhead

@@ -68,6 +68,8 @@ std::string ending(EndReason reason, int exit_code, int signal, const std::strin
       return "out of memory";
     case EndReason::pids_exhausted:
       return "out of processes";
+    case EndReason::disk_full:
+      return "out of disk";
     case EndReason::wall_time:
       return "out of time";
     case EndReason::cpu_time:

@@ -24,6 +24,7 @@ std::string next_step(const ExitRecord& record, const std::string& policy) {
       return {};
     case EndReason::out_of_memory:
     case EndReason::pids_exhausted:
+    case EndReason::disk_full:
     case EndReason::wall_time:
     case EndReason::cpu_time:
     case EndReason::idle:

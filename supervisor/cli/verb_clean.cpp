@@ -148,7 +148,7 @@ Outcome<int> clean_verb(const Context& context, const CleanOptions& options) {
   // A run that could not be ended keeps its directory: a later daemon needs it to give back what the run holds.
   for (const std::string& run : state->interrupted) state->survivors.kept_runs.insert(run);
   auto leftovers = find_leftovers(context.state, host->cgroups, state->survivors);
-  std::ranges::move(remove_leftovers(host->cgroups, leftovers), std::back_inserter(problems));
+  std::ranges::move(remove_leftovers(context.state, host->cgroups, leftovers), std::back_inserter(problems));
   for (const Leftover& leftover : leftovers) {
     const bool alive = leftover.kind == LeftoverKind::launcher || leftover.kind == LeftoverKind::processes;
     out_line((alive ? "ended " : "removed ") + text(leftover));

@@ -4,6 +4,7 @@
 
 #include "sandbox/base/text.h"
 #include "sandbox/host/landlock_abi.h"
+#include "sandbox/launch/disk_leftovers.h"
 #include "sandbox/launch/wall_tries.h"
 #include "sandbox/plan/required_walls.h"
 #include "sandbox/sys/files.h"
@@ -78,8 +79,8 @@ Outcome<> run_nothing(const Context& context, const HostFacts& facts) {
   return {};
 }
 
-nlohmann::json as_json(const HostFacts& facts, const MissingWalls& missing, bool root, const std::string& sandbox,
-                       const std::string& without) {
+nlohmann::json as_json(const HostFacts& facts, const MissingWalls& missing, const DiskBounds& disks, bool root,
+                       const std::string& sandbox, const std::string& without) {
   nlohmann::json list = nlohmann::json::array();
   for (const WallInfo& info : all_walls()) {
     const auto answer = missing.find(info.wall);
@@ -95,6 +96,7 @@ nlohmann::json as_json(const HostFacts& facts, const MissingWalls& missing, bool
           {"cgroups", {{"mode", mode_text(facts.cgroups.mode)}, {"reason", facts.cgroups.reason}}},
           {"asked_as_root", root},
           {"walls", list},
+          {"disk_bounds", {{"present", disks.present}, {"detail", disks.detail}}},
           {"sandbox", sandbox},
           {"policy_line", without}};
 }
@@ -119,6 +121,7 @@ Outcome<int> doctor_verb(const Context& context, const DoctorOptions& options) {
   if (!facts) return std::unexpected(facts.error());
   // Each is tried in a child of its own; what needs root is tried as root, nothing of the user's is read.
   const MissingWalls missing = try_all(context, *facts);
+  const DiskBounds disks = try_disk_bounds(context.state.root());
   bool able = std::ranges::none_of(missing, [](const auto& wall) { return required(about(wall.first)); });
   std::string sandbox = "made, run and gone";
   if (!context.root) {
@@ -130,7 +133,7 @@ Outcome<int> doctor_verb(const Context& context, const DoctorOptions& options) {
   const std::string without = line_without(missing);
   const int status = able ? 0 : static_cast<int>(ExitCode::host_lacks);
   if (options.format == Format::json) {
-    out_text(pretty(as_json(*facts, missing, context.root, sandbox, without)));
+    out_text(pretty(as_json(*facts, missing, disks, context.root, sandbox, without)));
     return status;
   }
   std::vector<std::vector<std::string>> rows{{"kernel", printable(facts->kernel, 80), ""}};
@@ -148,6 +151,7 @@ Outcome<int> doctor_verb(const Context& context, const DoctorOptions& options) {
                                             : "no",
                     printable(detail, 600)});
   }
+  rows.push_back({"disk bounds", disks.present ? "yes" : "no", printable(disks.detail, 600)});
   rows.push_back({"a sandbox",
                   sandbox == "made, run and gone" ? "yes"
                   : context.root                  ? "NO"

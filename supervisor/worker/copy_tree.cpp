@@ -134,8 +134,13 @@ class Copier {
   // Shared extents where the file system has them, else the data between the holes; up to the size it had when it was
   // opened, so that a file which grows all the time comes to an end.
   Result<> copy_data(const Fd& source, const Fd& target, const std::string& path, const Stat& status) {
-    if (facts.bytes + static_cast<std::uint64_t>(status.st_blocks) * 512 > request_.max_bytes) return too_large();
-    if (status.st_size == 0 || ::ioctl(target.get(), FICLONE, source.get()) == 0) return {};
+    const auto held = static_cast<std::uint64_t>(status.st_blocks) * 512;
+    if (facts.bytes + shared_ + held > request_.max_bytes) return too_large();
+    if (status.st_size == 0) return {};
+    if (::ioctl(target.get(), FICLONE, source.get()) == 0) {
+      shared_ += held;  // the original may go, and this one stay
+      return {};
+    }
     const off_t size = status.st_size;
     for (off_t at = 0; at < size;) {
       const off_t data = ::lseek(source.get(), at, SEEK_DATA);
@@ -169,7 +174,7 @@ class Copier {
       }
       if (n == 0) return false;
       facts.bytes += static_cast<std::uint64_t>(n);
-      if (facts.bytes > request_.max_bytes) return too_large();
+      if (facts.bytes + shared_ > request_.max_bytes) return too_large();
     }
     return true;
   }
@@ -262,6 +267,7 @@ class Copier {
   const Fd& to_;
   dev_t device_;
   std::uint64_t entries_ = 0;
+  std::uint64_t shared_ = 0;  // bytes of files whose extents are shared with the original
   std::map<ino_t, std::string> links_;
   bool kernel_copies_ = true;
   std::string buffer_ = std::string(1 << 20, '\0');

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 
+import disk_attacks
 import git_attacks
 from stage import TIMEOUT, merge
 
@@ -309,7 +310,7 @@ def log_flood(stage, attempt):
     limits = {} if attempt.what == "off" else {"limits": {"output": "1Mi"}}
     status, output, state = finished_run(stage, attempt, ["/attack", "flood", "8"], limits)
     sizes = [os.path.getsize(os.path.join(directory, name)) for directory, _, names in os.walk(state) for name in names
-             if not name.startswith("journal")]
+             if not name.startswith("journal") and not name.endswith(".img")]  # an empty disk: sparse
     stage.run([stage.bulkhead, "--state", state, "clean"])
     if status not in (0, 1) or not sizes or max(sizes) < 1 << 20:  # 1: the agent says that it succeeded by a status of its own
         return NOT_TRIED, f"status {status}: {output}"
@@ -321,3 +322,4 @@ def git(stage, attempt):
 
 
 judge_edited = git_attacks.judge_edited
+disk = disk_attacks.attack

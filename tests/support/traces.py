@@ -65,6 +65,14 @@ def entries(directory, keep):
             yield "file", os.path.join(directory, name)
 
 
+def loop_devices(word):
+    """By their files, named still or not."""
+    for name in os.listdir("/sys/block"):
+        file = read(f"/sys/block/{name}/loop/backing_file").strip()
+        if word in file:
+            yield "loop-device", f"{name} {file}"
+
+
 def root_name(state):
     """The name of a state directory's cgroup: cgroup_root_name() in sandbox/launch/cgroup.cpp."""
     value = 1469598103934665603
@@ -87,6 +95,7 @@ def traces_of(state):
         for line in read(f"/proc/{number}/mountinfo").splitlines():
             if state in line:
                 yield "mount", line.split(" ")[4]
+    yield from loop_devices(state + "/")
     for directory in ("runs", "mnt"):
         yield from entries(f"{state}/{directory}", lambda name: True)
 
@@ -94,6 +103,7 @@ def traces_of(state):
 def traces():
     yield from cgroups()
     yield from processes()
+    yield from loop_devices("bulkhead")
     for directory in ("/tmp", "/var/tmp", "/dev/shm"):
         yield from entries(directory, lambda name: "bulkhead" in name)
     # The lock that keeps launchers from taking the same uid range stays: removing it would race.

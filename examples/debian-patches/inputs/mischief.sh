@@ -23,7 +23,7 @@ attempt() {
 append() { echo mischief >>"$1"; }
 connect() { exec 3<>"/dev/tcp/$1/$2"; }
 # Another agent's files, by every name under which a process might reach them.
-neighbours() { cat "$MISCHIEF_STATE"/runs/*/*/*/upper/.git/HEAD || cat /proc/[0-9]*/root/../runs/*/*/*/upper/.git/HEAD; }
+neighbours() { cat "$MISCHIEF_STATE"/runs/*/*/*/disk/upper/.git/HEAD || cat /proc/[0-9]*/root/../runs/*/*/*/disk/upper/.git/HEAD; }
 signal_strangers() {
   local pid found=1
   for pid in /proc/[0-9]*; do

@@ -11,7 +11,9 @@
 #include <nlohmann/json.hpp>
 
 #include "sandbox/launch/cgroup.h"
+#include "sandbox/launch/disk_ending.h"
 #include "sandbox/sys/files.h"
+#include "supervisor/core/daemon/attempt_disk.h"
 #include "supervisor/core/daemon/denials.h"
 #include "supervisor/core/daemon/workspaces.h"
 
@@ -209,6 +211,7 @@ Result<LaunchPlan> plan_command(RunContext& run, const Task& task, const Command
   Placement place;
   place.cgroup = command.id;
   place.range_base = command.range;
+  if (!run.unbounded_disks.contains(task.name)) place.disk = command.disk;
   place.mounts = command.mounts;
   place.mounts.push_back(bind_mount(command.workspace, std::string(worker_place::workspace), MountAccess::read_write));
   place.mounts.push_back(bind_mount(command.home, kHomeInside, MountAccess::read_write));
@@ -263,8 +266,8 @@ Async<std::string> workspace_of(RunContext& run, StartAttempt action, AttemptPat
   if (action.from_checkpoint) {
     BULKHEAD_CO_TRY(co_await restore_checkpoint(run, action.agent, *action.from_checkpoint, paths));
   } else {
-    BULKHEAD_CO_TRY(
-        make_workspace_directories(paths, range, agent_branch(run.run, action.agent), run.base_of(action.agent)));
+    BULKHEAD_CO_TRY(make_workspace_directories(run, action.agent, paths, range, agent_branch(run.run, action.agent),
+                                               run.base_of(action.agent)));
   }
   co_return mount_workspace(run, action.agent, name, paths.upper(), paths.work(), range);
 }
@@ -289,6 +292,7 @@ asio::awaitable<bool> prepare_attempt(RunContext& run, StartAttempt action, Comm
   command.range = run.range_of(action.agent);
   command.workspace = *workspace;
   command.home = paths.home();
+  command.disk = paths.disk();
   command.stdout_file = paths.stdout_file();
   command.stderr_file = paths.stderr_file();
   command.extra_environment["BULKHEAD_ATTEMPT"] = std::to_string(action.attempt);
@@ -354,7 +358,9 @@ asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action) {
   command.argv = task.command.argv();
   if (task.explain && can_be_observed(run.specs.at(task.name).seccomp())) command.observations = paths.observations();
   const auto plan = plan_command(run, task, command);
-  auto upper = open_file(paths.upper(), O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  const auto disk = open_disk(run, paths);
+  auto upper = disk ? open_beneath(disk->get(), "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW)
+                    : Result<Fd>(std::unexpected(disk.error()));
   const Stamp head = upper ? head_stamp(upper->get()) : Stamp{};
   auto live = plan ? launch_planned(run, command, *plan) : std::unexpected(plan.error());
   if (!live) {
@@ -392,6 +398,8 @@ asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action) {
   }
   co_await note_denials(run, action.agent, action.attempt, record, *plan, command.observations);
   keep_output(run, action, paths);
+  if (record.disk_bytes != 0)
+    run.note(action.agent, action.attempt, DiskUsed{.bytes = record.disk_bytes, .inodes = record.disk_inodes});
   run.note(action.agent, action.attempt, ended_by(record));
   run.site.launcher.acknowledge(command.id);
 }

@@ -20,6 +20,7 @@ struct CommandRun {
   std::uint32_t range = 0;
   std::string workspace;  // path of its overlay, for the plan
   std::string home;       // directory
+  std::string disk;       // that both stand on
   std::string stdout_file, stderr_file;
   std::string observations;  // where init notes what is asked for; empty: it is not observed
   std::map<std::string, std::string> extra_environment;

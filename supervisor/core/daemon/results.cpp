@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "sandbox/sys/files.h"
+#include "supervisor/core/daemon/attempt_disk.h"
 #include "supervisor/core/daemon/attempts.h"
 #include "supervisor/core/daemon/workspaces.h"
 
@@ -36,6 +37,7 @@ Async<Imported> import_work(RunContext& run, Import action) {
     if (::lchown(work.c_str(), range + 1000, range + 1000) != 0) co_return errno_error("chown", work);
   } else {
     name = attempt_mount(run, action.agent, action.attempt);
+    BULKHEAD_CO_ASSIGN(const Fd disk, open_disk(run, paths.attempt(action.attempt)));  // after a launcher that died
     upper = paths.attempt(action.attempt).upper();
     work = paths.attempt(action.attempt).work();
   }
@@ -112,7 +114,7 @@ Async<ExitRecord> run_to_end(RunContext& run, const Task& task, CommandRun comma
 Async<std::string> make_judged_tree(RunContext& run, const Verify& action, const AttemptPaths& paths,
                                     std::uint32_t range, const std::string& mount) {
   const ObjectId base = run.base_of(action.agent);
-  BULKHEAD_CO_TRY(make_workspace_directories(paths, range, "judged", base));
+  BULKHEAD_CO_TRY(make_workspace_directories(run, action.agent, paths, range, "judged", base));
   BULKHEAD_CO_ASSIGN(std::string workspace,
                      mount_workspace(run, action.agent, mount, paths.upper(), paths.work(), range));
   if (action.commit == base) co_return workspace;
@@ -157,6 +159,7 @@ Async<VerificationEnded> judge(RunContext& run, Verify action, AttemptPaths path
                      .range = range,
                      .workspace = workspace,
                      .home = paths.home(),
+                     .disk = paths.disk(),
                      .stdout_file = paths.stdout_file(),
                      .stderr_file = paths.stderr_file(),
                      .extra_environment = {{"BULKHEAD_VERIFY", std::string(word(action.kind))}},

@@ -51,6 +51,7 @@ struct RunContext {
   std::string committer_name = "Bulkhead", committer_email = "bulkhead@localhost";
   std::optional<Workflow> workflow;                // none after taking over a run whose request is lost
   std::map<std::string, SandboxSpec> specs;        // by task
+  std::set<std::string> unbounded_disks;           // tasks whose policy allows it, and has it so
   std::map<std::string, std::string> environment;  // the caller's, for policies to pass
   WallSet forgo;                                   // walls that are missing here and that none of its policies requires
   RunState state;

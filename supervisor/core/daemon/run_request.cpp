@@ -8,6 +8,7 @@
 
 #include "sandbox/plan/required_walls.h"
 #include "sandbox/sys/files.h"
+#include "supervisor/core/daemon/attempt_disk.h"
 
 namespace bulkhead {
 namespace {
@@ -77,6 +78,7 @@ Async<> prepare_run(RunContext& run, RunRequest request) {
     run.specs.emplace(name, std::move(spec));
   }
   BULKHEAD_CO_ASSIGN(run.forgo, check_walls(run));
+  BULKHEAD_CO_TRY(prepare_disks(run));
   run.owner = {.uid = request.caller.uid, .gid = request.caller.gid, .groups = request.caller.groups};
   run.environment = request.caller.environment;
 

@@ -9,9 +9,13 @@ namespace bulkhead {
 
 std::optional<std::uint32_t> range_of_directory(const std::string& directory) {
   struct stat st{};
-  if (::lstat((directory + "/upper").c_str(), &st) != 0) return std::nullopt;
-  if (st.st_uid < kRangeFirst || (st.st_uid - kRangeFirst) / kRangeSize >= kRangeCount) return std::nullopt;
-  return st.st_uid - (st.st_uid - kRangeFirst) % kRangeSize;
+  std::uint32_t owner = 0;
+  if (::lstat((directory + "/disk").c_str(), &st) == 0)
+    owner = st.st_gid;
+  else if (::lstat((directory + "/upper").c_str(), &st) == 0)
+    owner = st.st_uid;
+  if (owner < kRangeFirst || (owner - kRangeFirst) / kRangeSize >= kRangeCount) return std::nullopt;
+  return owner - (owner - kRangeFirst) % kRangeSize;
 }
 
 std::set<std::uint32_t> ranges_on_disk(const AgentPaths& agent) {

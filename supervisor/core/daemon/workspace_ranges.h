@@ -11,8 +11,8 @@
 
 namespace bulkhead {
 
-// Of an attempt, a verification or a checkpoint: who owns its upper directory, which is ours to give away and nobody
-// else's. None where there is none yet.
+// Of an attempt or a verification: the group of its disk; of a checkpoint: who owns its upper directory. Both are ours
+// to give away and nobody else's. None where there is none yet.
 std::optional<std::uint32_t> range_of_directory(const std::string& directory);
 
 // Of everything the agent has on disk.

@@ -9,6 +9,7 @@
 #include "sandbox/launch/cgroup.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/sys/files.h"
+#include "supervisor/core/daemon/attempt_disk.h"
 #include "supervisor/core/daemon/workspace_ranges.h"
 
 namespace bulkhead {
@@ -141,11 +142,13 @@ Result<std::uint32_t> make_first_workspace(RunContext& run, const std::string& a
   if (exists(paths.directory())) {
     // Of a supervisor that was killed while it made this: nothing of the agent has lived in it. Nor need it be mounted.
     (void)run.site.launcher.call([&](LauncherClient& c) { return c.unmount_workspace(mount); });
+    BULKHEAD_TRY(drop_disk(run, paths.directory(), DiskFiles::remove));
     BULKHEAD_TRY(remove_tree(paths.directory()));
   }
   BULKHEAD_ASSIGN(const std::uint32_t range,
                   run.site.launcher.call([](LauncherClient& c) { return c.acquire_range(); }));
-  Result<> made = make_workspace_directories(paths, range, agent_branch(run.run, agent), run.base_of(agent));
+  Result<> made =
+      make_workspace_directories(run, agent, paths, range, agent_branch(run.run, agent), run.base_of(agent));
   if (made) {
     if (const auto at = mount_workspace(run, agent, mount, paths.upper(), paths.work(), range); !at)
       made = std::unexpected(at.error());
@@ -186,14 +189,14 @@ Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent,
           std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - intended).count()};
 }
 
-Result<> make_workspace_directories(const AttemptPaths& paths, std::uint32_t range, const std::string& branch,
-                                    const ObjectId& base) {
+Result<> make_workspace_directories(RunContext& run, const std::string& agent, const AttemptPaths& paths,
+                                    std::uint32_t range, const std::string& branch, const ObjectId& base) {
   BULKHEAD_TRY(make_passage(paths.directory()));
-  BULKHEAD_TRY(make_owned_directory(paths.upper(), range));
-  BULKHEAD_TRY(make_owned_directory(paths.work(), range));
-  BULKHEAD_TRY(make_owned_directory(paths.home(), range));
+  BULKHEAD_ASSIGN(const Fd disk, make_disk(run, agent, paths, range));
+  const std::string root = disk_path(disk);
+  for (const char* part : {"/upper", "/work", "/home"}) BULKHEAD_TRY(make_owned_directory(root + part, range));
   if (branch.empty()) return {};
-  return write_seed(paths.upper(), workspace_seed(branch, base), range);
+  return write_seed(root + "/upper", workspace_seed(branch, base), range);
 }
 
 Result<std::string> mount_workspace(RunContext& run, const std::string& agent, const std::string& name,
@@ -217,7 +220,12 @@ Result<> unmount_workspace(RunContext& run, const std::string& agent, const std:
 }
 
 Async<> remove_workspace_directory(RunContext& run, std::string agent, std::string directory, std::uint32_t range) {
-  for (const char* part : {"/upper", "/work", "/home"}) {
+  if (goes_with_its_disk(directory)) {
+    BULKHEAD_CO_TRY(drop_disk(run, directory, DiskFiles::remove));
+    co_return remove_tree(directory);
+  }
+  // Of a checkpoint, and of a disk that is a directory.
+  for (const char* part : {"/upper", "/work", "/home", "/disk/upper", "/disk/work", "/disk/home"}) {
     const std::string path = directory + part;
     if (!exists(path) || ::rmdir(path.c_str()) == 0) continue;  // an empty one needs nobody of the range
     WorkerJob job = run.range_job(WorkerKind::copier, agent, range);
@@ -225,19 +233,28 @@ Async<> remove_workspace_directory(RunContext& run, std::string agent, std::stri
     BULKHEAD_CO_TRY(
         co_await run.site.workers.run(std::move(job), RemoveTreeRequest{.directory = std::string(worker_place::to)}));
   }
+  BULKHEAD_CO_TRY(drop_disk(run, directory, DiskFiles::remove));
   co_return remove_tree(directory);
 }
 
 namespace {
 
-Async<CopyTreeFacts> copy_tree(RunContext& run, std::string agent, std::string from, std::string to) {
+// Into a directory that is there and empty. `left`: what it may hold at most; none: no bound of ours.
+Async<CopyTreeFacts> copy_tree(RunContext& run, std::string agent, std::string from, std::string to, DiskLimits left) {
   const std::uint32_t range = run.range_of(agent);
-  BULKHEAD_CO_TRY(make_owned_directory(to, range));
   WorkerJob job = run.range_job(WorkerKind::copier, agent, range);
   job.mounts.push_back(bind_mount(from, std::string(worker_place::from), MountAccess::read_only));
   job.mounts.push_back(bind_mount(to, std::string(worker_place::to), MountAccess::read_write));
   CopyTreeRequest request{.from = std::string(worker_place::from), .to = std::string(worker_place::to), .exclude = {}};
+  if (left.bytes != 0) {
+    request.max_bytes = left.bytes;
+    request.max_files = left.inodes;
+  }
   co_return co_await run.site.workers.run(std::move(job), std::move(request));
+}
+
+std::uint64_t entries(const CopyTreeFacts& facts) {
+  return facts.files + facts.directories + facts.links + facts.whiteouts + facts.hard_links + facts.fifos;
 }
 
 // The kernel answers a freeze a little later; only when it says so does nothing of the agent write any more.
@@ -261,6 +278,11 @@ Async<CheckpointTaken> take_checkpoint(RunContext& run, TakeCheckpoint action) {
   if (exists(to.directory()))
     BULKHEAD_CO_TRY(co_await remove_workspace_directory(run, action.agent, to.directory(), run.range_of(action.agent)));
   BULKHEAD_CO_TRY(make_passage(to.directory()));
+  BULKHEAD_CO_TRY(make_owned_directory(to.upper(), run.range_of(action.agent)));
+  BULKHEAD_CO_TRY(make_owned_directory(to.home(), run.range_of(action.agent)));
+  {
+    BULKHEAD_CO_ASSIGN(const Fd disk, open_disk(run, from));  // after a launcher that died
+  }
 
   const std::string sandbox = run.agents[action.agent].live_sandbox;
   const bool living = action.kind != CheckpointKind::result && !sandbox.empty();
@@ -272,14 +294,22 @@ Async<CheckpointTaken> take_checkpoint(RunContext& run, TakeCheckpoint action) {
       co_return fail("freeze", sandbox, "it did not come to rest");
     }
   }
-  auto upper = co_await copy_tree(run, action.agent, from.upper(), to.upper());
-  auto home = co_await copy_tree(run, action.agent, from.home(), to.home());
+  // Together no more than the disk they come from: so much times the few that are kept is what checkpoints can take.
+  DiskLimits left = disk_limits(run, action.agent);
+  auto upper = co_await copy_tree(run, action.agent, from.upper(), to.upper(), left);
+  if (upper && left.bytes != 0) {
+    left.bytes -= std::min(left.bytes - 1, upper->bytes);
+    left.inodes -= std::min(left.inodes, entries(*upper));
+  }
+  auto home = upper ? co_await copy_tree(run, action.agent, from.home(), to.home(), left) : upper;
   // It may have been killed meanwhile: then there is nothing to thaw, and the copy is good all the same.
   if (living) (void)run.site.launcher.call([&](LauncherClient& c) { return c.thaw(sandbox); });
   const auto frozen =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start).count();
-  if (!upper) co_return std::unexpected(upper.error());
-  if (!home) co_return std::unexpected(home.error());
+  if (!home) {
+    (void)co_await remove_workspace_directory(run, action.agent, to.directory(), run.range_of(action.agent));
+    co_return std::unexpected(home.error());
+  }
   co_return CheckpointTaken{.n = action.n,
                             .bytes = upper->bytes + home->bytes,
                             .files = upper->files + home->files,
@@ -288,9 +318,9 @@ Async<CheckpointTaken> take_checkpoint(RunContext& run, TakeCheckpoint action) {
 
 Async<> restore_checkpoint(RunContext& run, std::string agent, unsigned checkpoint, AttemptPaths into) {
   const CheckpointPaths from = run.paths(agent).checkpoint(checkpoint);
-  BULKHEAD_CO_TRY(make_workspace_directories(into, run.range_of(agent), "", run.base_of(agent)));
-  BULKHEAD_CO_TRY(co_await copy_tree(run, agent, from.upper(), into.upper()));
-  BULKHEAD_CO_TRY(co_await copy_tree(run, agent, from.home(), into.home()));
+  BULKHEAD_CO_TRY(make_workspace_directories(run, agent, into, run.range_of(agent), "", run.base_of(agent)));
+  BULKHEAD_CO_TRY(co_await copy_tree(run, agent, from.upper(), into.upper(), {}));
+  BULKHEAD_CO_TRY(co_await copy_tree(run, agent, from.home(), into.home(), {}));
   co_return Result<>{};
 }
 
@@ -306,7 +336,7 @@ Async<> remove_agent_files(RunContext& run, std::string agent, std::uint32_t ran
     const bool checkpoints = parent != directory;
     for (const auto& name : names) {
       const std::string part = parent + "/" + name;
-      if (!exists(part + "/upper")) continue;
+      if (!exists(part + "/disk") && !exists(part + "/upper")) continue;
       // A supervisor before us may have mounted it, and made a range for it.
       const std::string mount = run.run + "/" + agent + (checkpoints ? "/checkpoint-" : "/") + name;
       (void)run.site.launcher.call([&](LauncherClient& c) { return c.unmount_workspace(mount); });
@@ -348,13 +378,21 @@ Async<> clean_agent(RunContext& run, Cleanup action) {
   // looked at in it, and the launcher does nothing else meanwhile.
   const auto mounted = run.agents[action.agent].mounted;
   for (const auto& [name, path] : mounted) keep_first(unmount_workspace(run, action.agent, name));
-  if (action.keep_files) co_return result;
+  if (action.keep_files) {
+    const std::string directory = run.paths(action.agent).directory();
+    for (const auto& name : list_directory(directory).value_or(std::vector<std::string>{}))
+      if (exists(directory + "/" + name + "/disk")) keep_first(drop_disk(run, directory + "/" + name, DiskFiles::keep));
+    co_return result;
+  }
   if (!state.workspace) {
     // A supervisor that was killed may have come as far as mounting it.
     (void)run.site.launcher.call(
         [&](LauncherClient& c) { return c.unmount_workspace(attempt_mount(run, action.agent, 1)); });
     const std::string directory = run.paths(action.agent).directory();
-    if (exists(directory)) keep_first(remove_tree(directory));
+    if (exists(directory)) {
+      keep_first(drop_disk(run, run.paths(action.agent).attempt(1).directory(), DiskFiles::remove));
+      keep_first(remove_tree(directory));
+    }
     ::rmdir(run.site.paths.run(run.run).c_str());
     co_return result;
   }

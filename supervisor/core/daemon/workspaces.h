@@ -14,9 +14,10 @@ Async<BaseReady> prepare_base(RunContext& run, ObjectId commit);
 Async<WorkspaceReady> create_workspace(RunContext& run, std::string agent,
                                        std::chrono::steady_clock::time_point intended);
 
-// Directories of a workspace, fresh: upper seeded so that HEAD stands on `branch` (empty: detached) at the base.
-Result<> make_workspace_directories(const AttemptPaths& paths, std::uint32_t range, const std::string& branch,
-                                    const ObjectId& base);
+// The disk of a workspace and its directories, fresh: upper seeded so that HEAD stands on `branch` (empty: detached) at
+// the base.
+Result<> make_workspace_directories(RunContext& run, const std::string& agent, const AttemptPaths& paths,
+                                    std::uint32_t range, const std::string& branch, const ObjectId& base);
 
 // The overlay over `upper`/`work`, mounted under `name` for the range: its path for plans. Mounted already: its path.
 Result<std::string> mount_workspace(RunContext& run, const std::string& agent, const std::string& name,

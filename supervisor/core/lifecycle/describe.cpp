@@ -16,6 +16,8 @@ std::string how(EndReason reason, int exit_code, int signal, const std::string& 
       return "ran out of memory";
     case EndReason::pids_exhausted:
       return "had no process left to start";
+    case EndReason::disk_full:
+      return "had no room left on its disk";
     case EndReason::wall_time:
       return "reached its wall-time limit";
     case EndReason::cpu_time:

@@ -411,6 +411,18 @@ struct AttemptEnded {
   bool operator==(const AttemptEnded&) const = default;
 };
 
+struct DiskUsed {  // what stood on the attempt's disk at its end; told for people, decides nothing
+  static constexpr const char* type = "disk_used";
+  static constexpr int version = 1;
+  std::uint64_t bytes = 0;
+  std::uint64_t inodes = 0;
+  template <class Self, class Visit>
+  static void fields(Self& self, Visit&& visit) {
+    visit("bytes", self.bytes), visit("inodes", self.inodes);
+  }
+  bool operator==(const DiskUsed&) const = default;
+};
+
 struct OutputKept {  // what the attempt wrote, as blobs; told for people, decides nothing
   static constexpr const char* type = "output_kept";
   static constexpr int version = 1;

@@ -19,7 +19,8 @@ class Collector {
     report_.ended_unix_ms = event.time_unix_ms;
     return dispatch<RunStarted, AgentPlanned, RunCancelRequested, BaseReady, BaseFailed, WorkspaceReady,
                     AttemptIntended, SetupEnded, AttemptStarted, CheckpointIntended, CheckpointTaken, CheckpointFailed,
-                    FaultInjected, DenialSeen, WallMissing, AttemptEnded, Imported, ImportFailed, VerificationEnded,
+                    FaultInjected, DenialSeen, WallMissing, DiskUsed, AttemptEnded, Imported, ImportFailed,
+                    VerificationEnded,
                     MergePrepareIntended, MergePrepared, MergeConflict, MergeRefused, Merged, MergeStale, AgentFinished,
                     Cleaned, RunFinished>();
   }
@@ -111,6 +112,7 @@ class Collector {
       denials.push_back({.attempt = event_->attempt, .denial = body, .times = body.times});
   }
   void on(const WallMissing& body) { report_.without.push_back(body); }
+  void on(const DiskUsed& body) { attempt().disk = body; }
   void on(const AttemptEnded& body) {
     attempt().ended = body;
     AgentReport& now = agent();

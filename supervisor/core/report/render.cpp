@@ -102,7 +102,9 @@ std::string attempt_text(const AttemptReport& attempt) {
   if (!ended.rule.empty()) text += ", by " + safe(ended.rule);
   if (attempt.verification_failed) text += "; its result failed verification";
   text += " [" + rounded(ended.wall_ms) +
-          (ended.cpu_ms < 0 ? "" : ", CPU " + rounded(ended.cpu_ms) + ", memory " + bytes(ended.peak_memory)) + "]";
+          (ended.cpu_ms < 0 ? "" : ", CPU " + rounded(ended.cpu_ms) + ", memory " + bytes(ended.peak_memory));
+  if (attempt.disk) text += ", disk " + bytes(attempt.disk->bytes);
+  text += "]";
   if (ended.output_dropped != 0) text += "; " + format_bytes(ended.output_dropped) + " of output dropped";
   return text;
 }

@@ -49,6 +49,7 @@ struct AttemptReport {
   std::optional<SetupEnded> setup;
   std::vector<std::string> faults;    // injected into it
   std::optional<AttemptEnded> ended;  // none: it runs still
+  std::optional<DiskUsed> disk;       // at its end, where it was bounded
   bool verification_failed = false;
   bool operator==(const AttemptReport&) const = default;
 };

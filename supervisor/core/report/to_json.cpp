@@ -35,6 +35,7 @@ nlohmann::json to_json(const AttemptReport& attempt) {
           {"setup", optional_body(attempt.setup)},
           {"faults", attempt.faults},
           {"ended", optional_body(attempt.ended)},
+          {"disk", optional_body(attempt.disk)},
           {"verification_failed", attempt.verification_failed}};
 }
 

@@ -4,14 +4,17 @@
 //     lock  journal.db  control.sock  launcher.sock
 //     blobs/                                bodies that are too large for an event, by content
 //     mnt/                                  mount points of the launcher's private mount namespace
+//     disks/                                the empty images that disks are copies of
 //     bases/<repository>[-shallow]/<commit>/          made once per repository and base commit
 //       pack  shallow                       what is reachable from the commit (shallow: only of a shallow repository)
 //       tree/                               the checkout that every workspace has as its lower directory
 //     runs/<run>/<agent>/
 //       stub/                               what the repository's worktree entry points to; stays empty
 //       import.pack                         the agent's commits on their way into the repository
-//       <attempt>/{upper,work,home,stdout,stderr,resume.json}
-//       verify-<name>/{upper,work,home,stdout,stderr}
+//       <attempt>/{disk/{upper,work,home},stdout,stderr,resume.json}
+//       verify-<name>/{disk/{upper,work,home},stdout,stderr}
+//                                           disk: see sandbox/launch/bounded_disks.h. Its content may show in the launcher's
+//                                           mount namespace only; disk-<boot>.img beside it then holds it
 //       checkpoints/<n>/{upper,home}
 //
 // A component (run, agent, commit, repository key) that is not a plain name would leave the tree. Whoever reads names
@@ -39,9 +42,12 @@ std::string repository_key(std::string_view common_dir);
 class AttemptPaths {
  public:
   const std::string& directory() const { return directory_; }
-  std::string upper() const { return directory_ + "/upper"; }  // owned by the agent's range
-  std::string work() const { return directory_ + "/work"; }    // overlay's own; beside upper, same file system
-  std::string home() const { return directory_ + "/home"; }
+  // What the kernel bounds. Paths below it are for plans and for the launcher; who else looks into it asks for a
+  // descriptor (attempt_disk.h).
+  std::string disk() const { return directory_ + "/disk"; }
+  std::string upper() const { return disk() + "/upper"; }  // owned by the agent's range
+  std::string work() const { return disk() + "/work"; }    // overlay's own; beside upper, same file system
+  std::string home() const { return disk() + "/home"; }
   std::string stdout_file() const { return directory_ + "/stdout"; }
   std::string stderr_file() const { return directory_ + "/stderr"; }
   std::string observations() const { return directory_ + "/observations"; }  // of an explained attempt

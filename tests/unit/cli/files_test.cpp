@@ -195,7 +195,7 @@ TEST_F(LeftoversTest, FindsWhatNobodyAliveHolds) {
   const StatePaths paths((root / "state").string());
   const auto all =
       find_leftovers(paths, {}, {.daemon = false, .launcher = false, .live_runs = {}, .kept_runs = {"kept"}});
-  EXPECT_TRUE(remove_leftovers({}, all).empty());
+  EXPECT_TRUE(remove_leftovers(paths, {}, all).empty());
   EXPECT_TRUE(
       find_leftovers(paths, {}, {.daemon = false, .launcher = false, .live_runs = {}, .kept_runs = {"kept"}}).empty());
   EXPECT_TRUE(fs::exists(root / "state/bases/p-1" / commit / "ready"));

@@ -92,8 +92,9 @@ TEST(Endings, EveryReasonHasWords) {
   EXPECT_EQ(ending(EndReason::signalled, -1, 15, ""), "killed by SIGTERM");
   EXPECT_EQ(ending(EndReason::setup_failed, -1, 0, "pivot"), "could not be set up: pivot");
   for (const EndReason reason :
-       {EndReason::out_of_memory, EndReason::pids_exhausted, EndReason::wall_time, EndReason::cpu_time, EndReason::idle,
-        EndReason::killed_by_request, EndReason::fault_injected, EndReason::seccomp, EndReason::lost})
+       {EndReason::out_of_memory, EndReason::pids_exhausted, EndReason::disk_full, EndReason::wall_time,
+        EndReason::cpu_time, EndReason::idle, EndReason::killed_by_request, EndReason::fault_injected,
+        EndReason::seccomp, EndReason::lost})
     EXPECT_FALSE(ending(reason, 0, 0, "").empty());
   EXPECT_EQ(signal_text(9), "SIGKILL");
   EXPECT_EQ(signal_text(77), "signal 77");

@@ -25,6 +25,7 @@ TEST(Events, RoundTrip) {
   round_trips(AttemptIntended{});
   round_trips(AttemptStarted{.pid = 1, .start_time = ~std::uint64_t{0}, .boot_id = "x", .cgroup = "y"});
   round_trips(CheckpointIntended{.n = 2, .kind = CheckpointKind::timer, .commits = 1, .head = "abc"});
+  round_trips(DiskUsed{.bytes = 1ULL << 40, .inodes = 7});
   round_trips(AttemptEnded{
       .reason = EndReason::setup_failed, .step = "mount proc", .peak_memory = 1ULL << 40, .io_stalled_ms = 7});
   round_trips(VerificationEnded{.stage = VerifyStage::merged, .kind = VerifyKind::fail_to_pass});

@@ -68,6 +68,26 @@ TEST(Plan, LearnsOnlyWhenTheCallerSaysSo) {
   EXPECT_FALSE(bare.learning.empty());
 }
 
+TEST(Plan, ADiskIsBoundedWhereThereIsOne) {
+  const json policy = {{"version", 1}, {"limits", {{"disk", "64Mi"}, {"inodes", 500}}}};
+  Placement place = fixed_place();
+  const LaunchPlan without = plan_of(policy, place);
+  EXPECT_EQ(index_of(without, Step::limit_disk), without.operations.size());
+  place.disk = "/state/runs/r/a/1/disk";
+  const LaunchPlan plan = plan_of(policy, place);
+  const Operation& bytes = plan.operations.at(index_of(plan, Step::limit_disk, place.disk));
+  EXPECT_EQ(bytes.number, 64u << 20);
+  EXPECT_EQ(bytes.origin, "/limits/disk");
+  const Operation& inodes = plan.operations.at(index_of(plan, Step::limit_inodes, place.disk));
+  EXPECT_EQ(inodes.number, 500u);
+  EXPECT_EQ(inodes.origin, "/limits/inodes");
+  EXPECT_THAT(render(plan), HasSubstr("limit_disk /state/runs/r/a/1/disk 64Mi "));
+  EXPECT_THAT(render(plan), HasSubstr("limit_inodes /state/runs/r/a/1/disk 500 "));
+  const LaunchPlan unbounded =
+      plan_of({{"version", 1}, {"limits", {{"disk", "unlimited"}}}, {"allow", {"unbounded-disk"}}}, place);
+  EXPECT_EQ(index_of(unbounded, Step::limit_disk), unbounded.operations.size());
+}
+
 TEST(Plan, StepsOfTheProcessComeInTheOnlyOrderThatHolds) {
   const LaunchPlan plan = plan_of({{"version", 1}});
   const std::vector<std::size_t> order{index_of(plan, Step::create_cgroup),  index_of(plan, Step::user_namespace),

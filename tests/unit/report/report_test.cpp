@@ -54,6 +54,7 @@ Life patches() {
   AttemptEnded memory = ended(EndReason::out_of_memory, -1, 900, 700, 128 << 20);
   memory.rule = "/limits/memory";
   memory.detail = "128Mi";
+  life.say("mischief", 1, DiskUsed{.bytes = 3 << 20, .inodes = 12});
   life.say("mischief", 1, memory);
   life.due();
   life.say("method", 2, AttemptStarted{});
@@ -115,7 +116,7 @@ method: done
   branch      b/method at aaaabbbbcccc: 3 commits, 2 files +20 -4
 
 mischief: conflict: conflicts with bulkhead/fixes in 2 files
-  attempt 1   the command ran out of memory (128Mi), by /limits/memory [900ms, CPU 700ms, memory 128Mi]
+  attempt 1   the command ran out of memory (128Mi), by /limits/memory [900ms, CPU 700ms, memory 128Mi, disk 3Mi]
   attempt 2   the command exited with status 0 [800ms, CPU 100ms, memory 5Mi]
   stopped     memory beyond its limit, by /limits/memory (1 kill), in attempt 1
   stopped     connect to 1.2.3.4 \x1b[31m, by its own network namespace, 3 times, in attempt 1
@@ -148,6 +149,7 @@ TEST(Report, IsTheSameAsJson) {
   EXPECT_EQ(method["attempts"][0]["resumed_from"], nullptr);
   EXPECT_EQ(method["attempts"][1]["resumed_from"]["kind"], "commit");
   EXPECT_EQ(method["attempts"][1]["ended"]["exit_code"], 0);
+  EXPECT_TRUE(method["attempts"][1]["disk"].is_null());
   const nlohmann::json& mischief = json["agents"][2];
   EXPECT_EQ(mischief["merge"]["state"], "conflict");
   EXPECT_EQ(mischief["denied"][1]["times"], 3);

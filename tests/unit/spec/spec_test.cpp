@@ -204,10 +204,37 @@ TEST(Limits, AreReadWithTheirUnits) {
   EXPECT_EQ(limits.open_files, 100U);
   EXPECT_EQ(limits.file_bytes, 4096U);
   EXPECT_EQ(limits.output_bytes, 0U);
+  EXPECT_EQ(limits.disk_bytes, 10ULL << 30);
+  EXPECT_EQ(limits.disk_inodes, 1000000U);
+  EXPECT_EQ(limits.origins.at("disk"), "built-in");
   EXPECT_EQ(limits.origins.at("memory"), "/limits/memory");
   EXPECT_EQ(spec(R"({"limits": {"memory": "1Gi"}})").limits().origins.at("pids"), "built-in");
   EXPECT_EQ(spec(R"({"limits": {"cpu": 0.5}})").limits().cpu_milli, 500U);
   EXPECT_EQ(spec(R"({"limits": {"cpu": 2}})").limits().cpu_milli, 2000U);
+}
+
+TEST(Limits, OfADiskComeTogether) {
+  const Limits limits = spec(R"({"limits": {"disk": "64Mi", "inodes": 500}})").limits();
+  EXPECT_EQ(limits.disk_bytes, 64ULL << 20);
+  EXPECT_EQ(limits.disk_inodes, 500U);
+  EXPECT_EQ(limits.origins.at("inodes"), "/limits/inodes");
+  // One inode for each 4Ki at most: a small disk needs no second key.
+  EXPECT_EQ(spec(R"({"limits": {"disk": "16Mi"}})").limits().disk_inodes, 4096U);
+  const Limits lifted = spec(R"({"limits": {"disk": "unlimited"}, "allow": ["unbounded-disk"]})").limits();
+  EXPECT_EQ(lifted.disk_bytes, 0U);
+  EXPECT_EQ(lifted.disk_inodes, 0U);
+  // The word alone lifts nothing where the host can bound a disk.
+  EXPECT_EQ(spec(R"({"allow": ["unbounded-disk"]})").limits().disk_bytes, 10ULL << 30);
+  EXPECT_EQ(
+      refusal(R"({"limits": {"disk": "unlimited"}})"),
+      "/limits/disk: a sandbox without a disk limit needs the loosening 'unbounded-disk' | add 'unbounded-disk' to "
+      "the list 'allow'");
+  EXPECT_EQ(refusal(R"({"limits": {"disk": "1Mi"}})"), "/limits/disk: expected a size of at least 16Mi, got '1Mi'");
+  EXPECT_EQ(refusal(R"({"limits": {"disk": "9Ti"}})"), "/limits/disk: expected a size of at most 8Ti, got '9Ti'");
+  EXPECT_EQ(refusal(R"({"limits": {"inodes": 5}})"),
+            "/limits/inodes: expected a whole number from 64 to 2147483648, got number 5");
+  EXPECT_EQ(refusal(R"({"limits": {"inodes": "unlimited"}})"),
+            "/limits/inodes: expected a whole number from 64 to 2147483648, got 'unlimited'");
 }
 
 TEST(Limits, AreRefusedWithWhatWasExpected) {
@@ -468,7 +495,7 @@ TEST(Allow, RefusesAHostUserWithPrivilege) {
 TEST(Loosening, HasAWordEach) {
   for (const char* word :
        {"host-identity", "inside-root", "capabilities", "host-network", "writable-host", "unlimited-memory",
-        "unlimited-pids", "no-seccomp", "no-landlock", "unmasked-proc", "terminal-injection"}) {
+        "unlimited-pids", "unbounded-disk", "no-seccomp", "no-landlock", "unmasked-proc", "terminal-injection"}) {
     const auto loosening = parse_loosening(word);
     ASSERT_TRUE(loosening) << word;
     EXPECT_EQ(name(*loosening), word);

@@ -27,10 +27,10 @@ TEST(StatePaths, NamesEveryPathOfTheTree) {
   const AgentPaths agent = StatePaths("/s").agent("20260102-1", "fix.a");
   EXPECT_EQ(agent.directory(), "/s/runs/20260102-1/fix.a");
   EXPECT_EQ(agent.stub(), "/s/runs/20260102-1/fix.a/stub");
-  EXPECT_EQ(agent.attempt(1).upper(), "/s/runs/20260102-1/fix.a/1/upper");
-  EXPECT_EQ(agent.attempt(2).work(), "/s/runs/20260102-1/fix.a/2/work");
+  EXPECT_EQ(agent.attempt(1).upper(), "/s/runs/20260102-1/fix.a/1/disk/upper");
+  EXPECT_EQ(agent.attempt(2).work(), "/s/runs/20260102-1/fix.a/2/disk/work");
   EXPECT_EQ(agent.attempt(12).resume_report(), "/s/runs/20260102-1/fix.a/12/resume.json");
-  EXPECT_EQ(agent.verification("result").upper(), "/s/runs/20260102-1/fix.a/verify-result/upper");
+  EXPECT_EQ(agent.verification("result").upper(), "/s/runs/20260102-1/fix.a/verify-result/disk/upper");
   EXPECT_EQ(agent.checkpoint(3).upper(), "/s/runs/20260102-1/fix.a/checkpoints/3/upper");
   EXPECT_EQ(agent.checkpoint(3).home(), "/s/runs/20260102-1/fix.a/checkpoints/3/home");
 }

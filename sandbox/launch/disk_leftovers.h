@@ -1,0 +1,29 @@
+// What may be left of disks when nobody of ours lives: loop devices that some other process keeps busy, bounds of
+// projects that have no file any more. And whether this host can bound a disk at all, by trying.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sandbox/base/result.h"
+
+namespace bulkhead {
+
+// "/dev/loop7": those whose file stands, or stood, below `state_dir`.
+std::vector<std::string> loop_devices_below(const std::string& state_dir);
+// Goes when its last user does.
+Result<> detach_loop_device(const std::string& device);
+
+// Projects with a bound and without a file, on the file system of `state_dir`, that no living launcher of this host may
+// be about to use.
+std::vector<std::uint32_t> abandoned_bounds(const std::string& state_dir);
+Result<> lift_bound(const std::string& state_dir, std::uint32_t project);
+
+// How disks are bounded on the file system of `state_dir`, which need not exist yet; tried.
+struct DiskBounds {
+  bool present = false;
+  std::string detail;
+};
+DiskBounds try_disk_bounds(const std::string& state_dir);
+
+}  // namespace bulkhead

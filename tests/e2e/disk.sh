@@ -1,0 +1,108 @@
+#!/bin/bash
+# Disks: an agent that fills its own is told so and nobody else is touched; what is refused, what a word allows, what is left.
+. "$(dirname "$0")/../support/e2e.sh"
+repository=$scratch/repository
+make_repository "$repository"
+cd "$repository"
+
+cat >"$scratch/run.yaml" <<YAML
+version: 1
+repository: $repository
+base: main
+concurrency: 3
+defaults: {limits: {disk: 32Mi, inodes: 600}}
+tasks:
+  bytes: {command: [sh, -c, "head -c 100M /dev/zero >big"]}
+  home: {command: [sh, -c, "head -c 100M /dev/zero >~/big"]}
+  inodes: {command: [python3, -c, "for i in range(2000): open(f'f{i}', 'w').close()"]}
+  deleted: {command: [sh, -c, "head -c 20M /dev/zero >big && rm big && head -c 20M /dev/zero >big && rm big"]}
+  fine: {command: [sh, -c, "head -c 8M /dev/zero >~/some && echo new >new && git add new && git commit -qm new"]}
+  proud: {command: [sh, -c, "head -c 100M /dev/zero >~/big; exit 0"]}
+YAML
+expect 1 "" bulkhead run --name full "$scratch/run.yaml"
+for agent in bytes home; do
+  same "$agent" disk_full "$(report full "agents['$agent']['attempts'][0]['ended']['reason']")"
+  grep -qE "^ *[0-9.]+s +$agent +out of disk after .*, by built-in|$agent +out of disk after .*limits.disk 32Mi" "$output" ||
+    fail "$agent: not said on the terminal"
+  [[ $(report full "agents['$agent']['attempts'][0]['ended']['detail']") == "disk full: used "*"Mi of limits.disk 32Mi" ]] ||
+    fail "$agent: $(report full "agents['$agent']['attempts'][0]['ended']['detail']")"
+  same "$agent: the line behind it" /limits/disk "$(report full "agents['$agent']['attempts'][0]['ended']['rule']")"
+done
+same inodes disk_full "$(report full "agents['inodes']['attempts'][0]['ended']['reason']")"
+same "inodes: the line behind it" /limits/inodes "$(report full "agents['inodes']['attempts'][0]['ended']['rule']")"
+for agent in fine deleted proud; do same "$agent" done "$(report full "agents['$agent']['outcome']")"; done
+[ "$(report full "agents['fine']['attempts'][0]['disk']['bytes'] >= 8 << 20")" = True ] || fail "its use of the disk is not reported"
+same "full, and went on" "writing to a full disk" "$(report full "agents['proud']['denials'][0]['what']")"
+same "its work" new "$(git show bulkhead/full/fine:new)"
+nothing_left "after disks were filled"
+
+# A checkpoint, and an attempt that goes on from it, with a sparse file that no disk could hold.
+cat >"$scratch/again.yaml" <<YAML
+version: 1
+repository: $repository
+base: main
+tasks:
+  again:
+    limits: {disk: 32Mi}
+    restart: {attempts: 2, backoff: 10ms}
+    command:
+      - sh
+      - -c
+      - |
+        if [ "\$BULKHEAD_ATTEMPT" = 1 ]; then
+          truncate -s 1T ~/sparse && head -c 4M /dev/zero >~/some && echo a >a && git add a && git commit -qm a
+          sleep 1; head -c 100M /dev/zero >big
+        else
+          test "\$(stat -c %s ~/sparse)" = 1099511627776 && test "\$(stat -c %s ~/some)" = 4194304 && test ! -e big && cat a
+        fi
+YAML
+expect 0 "" bulkhead run --name again "$scratch/again.yaml"
+same "first attempt" disk_full "$(report again "agents['again']['attempts'][0]['ended']['reason']")"
+same "second attempt" 1 "$(report again "agents['again']['attempts'][1]['resumed_from']['n']")"
+nothing_left "after a second attempt"
+
+# A checkpoint would hold more names than it may: it is not taken, which the report says, and the agent works on.
+cat >"$scratch/names.yaml" <<YAML
+version: 1
+repository: $repository
+base: main
+tasks:
+  names:
+    limits: {disk: 32Mi, inodes: 600}
+    command:
+      - python3
+      - -c
+      - |
+        import os, subprocess, time
+        open('/home/agent/f', 'w').close()
+        for i in range(1000): os.link('/home/agent/f', f'/home/agent/l{i}')
+        open('new', 'w').close()
+        subprocess.check_call('git add new && git commit -qm new', shell=True)
+        time.sleep(2)
+YAML
+expect 0 "" bulkhead run --name names "$scratch/names.yaml"
+[[ $(report names "agents['names']['checkpoints'][0]['problem']") == *"it has more than "*" files"* ]] ||
+  fail "the checkpoint: $(report names "agents['names']['checkpoints'][0]")"
+same "its work" done "$(report names "agents['names']['outcome']")"
+nothing_left "after a checkpoint that was not taken"
+
+# A host without loop devices and quotas says what it lacks, before anything has begun; a word lets it go on.
+if [ "$(bulkhead doctor | sed -n 's/^disk bounds *yes *//p')" = "file systems in images, on loop devices" ]; then
+  without() { unshare -m sh -c 'mount --bind /dev/null /dev/loop-control && exec "$@"' sh "$binaries/bulkhead" --state "$scratch/other" "$@"; }
+  expect 2 "this host cannot bound a disk" without run --name none -- true
+  grep -qF "'unbounded-disk'" "$output" || fail "the word is not named"
+  echo '{"version": 1, "allow": ["unbounded-disk"]}' >"$scratch/word.json"
+  expect 0 "" without run --policy "$scratch/word.json" --name word -- sh -c 'head -c 1M /dev/zero >~/some'
+  without doctor >"$output" || true
+  grep -q "^disk bounds *no .*workspaces are refused" "$output" || fail "doctor does not say it"
+fi
+echo '{"version": 1, "allow": ["unbounded-disk"], "limits": {"disk": "unlimited"}}' >"$scratch/unlimited.json"
+expect 0 "" bulkhead run --policy "$scratch/unlimited.json" --name unlimited -- sh -c 'head -c 1M /dev/zero >~/some'
+nothing_left "after a disk without a bound"
+expect 0 "nothing left behind" bulkhead clean --check
+
+# Kept workspaces keep their disk.
+expect 0 "" bulkhead run --keep-workspaces --name kept -- sh -c 'echo kept >new'
+expect 0 "" bulkhead clean --kept
+nothing_left "after kept workspaces were cleaned"
+echo "disk: filled by bytes and by inodes, reported, and nobody else touched"
