@@ -105,6 +105,9 @@ std::string interpreter_of(const std::string& path) {
   return {};
 }
 
+// What a reader could be fooled by is nothing to propose, and one such name would have the whole answer refused.
+bool is_plain_text(const std::string& name) { return printable(name, name.size()) == name; }
+
 HostKind kind_of(mode_t mode) {
   if (S_ISREG(mode)) return HostKind::file;
   if (S_ISDIR(mode)) return HostKind::directory;
@@ -140,21 +143,18 @@ HostLook look_at_host(const std::vector<std::string>& paths) {
   while (!wanted.empty()) {
     const std::string path = std::move(wanted.front());
     wanted.pop_front();
-    // A policy cannot hold a name that is no text, so nobody has to know.
-    if (!path.starts_with('/') || path.size() > 1024 || utf8_prefix(path) != path.size()) continue;
+    if (!path.starts_with('/') || path.size() > 1024 || !is_plain_text(path)) continue;
     const auto found = walk(path);
     if (!found) continue;
     HostPath there{.wanted = path, .end = found->end, .links = found->links};
-    if (std::ranges::any_of(there.links, [](const std::string& link) { return utf8_prefix(link) != link.size(); }) ||
-        utf8_prefix(there.end) != there.end.size())
-      continue;
+    if (!is_plain_text(there.end) || !std::ranges::all_of(there.links, is_plain_text)) continue;
     const mode_t mode = found->status.st_mode;
     const mode_t needed = S_ISDIR(mode) ? S_IROTH | S_IXOTH : S_IROTH;
     there.kind = found->hidden ? HostKind::hidden : kind_of(mode);
     there.for_everybody = !found->hidden && (mode & needed) == needed;
     if (there.kind == HostKind::file && (mode & S_IXOTH) != 0 && there.for_everybody) {
       there.interpreter = interpreter_of(there.end);
-      if (utf8_prefix(there.interpreter) != there.interpreter.size()) there.interpreter.clear();
+      if (!is_plain_text(there.interpreter)) there.interpreter.clear();
       if (there.interpreter.starts_with('/') && known.insert(there.interpreter).second)
         wanted.push_front(there.interpreter);
     }

@@ -155,16 +155,20 @@ TEST(WorkerProtocol, WhatTheHostHasFitsIntoAnAnswer) {
   ASSERT_NE(::mkdtemp(directory), nullptr);
   std::vector<std::string> paths;
   for (int i = 0; i < 600; ++i) {
-    paths.push_back(std::string(directory) + "/" + std::string(static_cast<std::size_t>(i % 100), '\x01') +
+    paths.push_back(std::string(directory) + "/" + std::string(static_cast<std::size_t>(i % 100), '"') +
                     std::to_string(i));
     std::ofstream(paths.back()) << "x";
   }
+  const std::string fooling = std::string(directory) + "/\x1b[31m";
+  std::ofstream(fooling) << "x";
+  paths.insert(paths.begin(), fooling);
   const HostLook look = look_at_host(paths);
   EXPECT_TRUE(look.more);
   EXPECT_GT(look.paths.size(), 20U);
   const std::string answer = worker_facts_json(look);
   EXPECT_LE(answer.size(), max_worker_facts);
   EXPECT_EQ(parse_worker_facts<HostLook>(answer).value(), look);
+  for (const HostPath& path : look.paths) EXPECT_NE(path.wanted, fooling);
   std::filesystem::remove_all(directory);
 }
 
