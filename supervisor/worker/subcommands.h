@@ -21,5 +21,7 @@ Result<HeadFacts> head(const HeadRequest& request);
 Result<ExportFacts> export_agent(const ExportRequest& request);
 Result<CopyTreeFacts> copy_tree(const CopyTreeRequest& request);
 Result<RemoveTreeFacts> remove_tree_contents(const RemoveTreeRequest& request);
+Result<SelectImageFacts> select_image(const SelectImageRequest& request);
+Result<UnpackImageFacts> unpack_image(const UnpackImageRequest& request);
 
 }  // namespace bulkhead
