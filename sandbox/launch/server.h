@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "sandbox/launch/guests.h"
+#include "sandbox/launch/image_store.h"
 #include "sandbox/launch/prepared_root.h"
 #include "sandbox/launch/sandbox.h"
 #include "sandbox/launch/spare_networks.h"
@@ -60,6 +61,7 @@ class LauncherServer {
   nlohmann::json handle(const nlohmann::json& request, std::string_view rest, std::vector<Fd> fds);
   nlohmann::json launch(const nlohmann::json& request, std::string_view encoded, std::vector<Fd> fds);
   nlohmann::json exec(const nlohmann::json& request, std::vector<Fd> fds);
+  nlohmann::json image(const std::string& op, const nlohmann::json& request);
   nlohmann::json list() const;
   Result<std::string> mount_workspace(const WorkspaceMount& mount);
   Result<> unmount_workspace(const std::string& name);
@@ -87,6 +89,7 @@ class LauncherServer {
   Fd init_, epoll_;
   std::optional<PreparedRoots> roots_;
   std::optional<SpareNetworks> networks_;
+  ImageStore images_;
   std::unique_ptr<UidRanges> ranges_;
   std::optional<std::uint32_t> ready_range_;  // a private launcher's, made ahead
   std::vector<std::unique_ptr<Client>> clients_;

@@ -9,12 +9,15 @@
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
+namespace {
+constexpr std::uint32_t kSandboxRanges = kRangeCount - kStoreRanges;
+}
 
 Result<UidRanges> UidRanges::open(const std::string& lock_file, const std::string& whose) {
   BULKHEAD_TRY(make_directories(lock_file.substr(0, lock_file.rfind('/')), 0755));
   UidRanges ranges;
   BULKHEAD_ASSIGN(ranges.file_, open_file(lock_file, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
-  ranges.next_ = static_cast<std::uint32_t>(std::hash<std::string>{}(whose) % kRangeCount);
+  ranges.next_ = static_cast<std::uint32_t>(std::hash<std::string>{}(whose) % kSandboxRanges);
   return ranges;
 }
 
@@ -29,20 +32,22 @@ Result<> UidRanges::lock(std::uint32_t index, short type) {
   return {};
 }
 
-Result<std::uint32_t> UidRanges::acquire() {
-  for (std::uint32_t tried = 0; tried < kRangeCount; ++tried) {
-    const std::uint32_t index = (next_ + tried) % kRangeCount;
+Result<std::uint32_t> UidRanges::acquire(RangeUse use) {
+  const bool store = use == RangeUse::store;
+  const std::uint32_t count = store ? kStoreRanges : kSandboxRanges;
+  for (std::uint32_t tried = 0; tried < count; ++tried) {
+    const std::uint32_t index = store ? kSandboxRanges + tried : (next_ + tried) % count;
     const std::uint32_t base = kRangeFirst + index * kRangeSize;
     if (held_.contains(base)) continue;
     if (auto locked = lock(index, F_WRLCK); !locked) {
       if (locked.error().code == EAGAIN || locked.error().code == EACCES) continue;
       return std::unexpected(locked.error());
     }
-    next_ = (index + 1) % kRangeCount;
+    if (!store) next_ = (index + 1) % count;
     held_.emplace(base, Fd());
     return base;
   }
-  return fail("acquire uid range", "", "all " + std::to_string(kRangeCount) + " are taken");
+  return fail("acquire uid range", "", "all " + std::to_string(count) + " are taken");
 }
 
 Result<> UidRanges::adopt(std::uint32_t base) {

@@ -27,6 +27,7 @@ enum class Step : std::uint8_t {
   // the root, up to `pivot`: the same for every sandbox of a policy, so the launcher may prepare it once
   root_tmpfs,   // a tmpfs that becomes /
   root_bind,    // text: host directory that becomes /
+  root_layer,   // text: host directory that becomes /, below a tmpfs for what we add; target: what it is, for people
   directory,    // target; mode
   mount_point,  // target; flags: kFile
   bind,         // target, text: host path; flags: MountFlag. A symbolic link as source is made again, not followed
@@ -68,7 +69,8 @@ enum MountFlag : std::uint32_t {
   kOptional = 4,
   kDevice = 8,
   kSandboxOwned = 16,
-  kFile = 32,  // the launcher says so of a mount point whose source is no directory
+  kFile = 32,     // the launcher says so of a mount point whose source is no directory
+  kReplace = 64,  // of a file: what stands there goes
 };
 
 struct Operation {
@@ -97,6 +99,7 @@ struct Placement {
   std::uint32_t host_uid = 0, host_gid = 0;
   std::vector<std::uint32_t> host_groups;
   std::vector<MountSpec> mounts;  // ours: workspace, home, inputs, reports; origin says which
+  std::string image_tree;         // of a policy whose root is an image: where it is unpacked
   bool learn = false;             // note which paths the command looks for (`bulkhead policy learn`)
 };
 

@@ -29,12 +29,14 @@ SandboxPath inside_directory(const SandboxSpec& spec, const Context& context) {
 
 Outcome<LaunchPlan> plan_for(const Context& context, const SandboxSpec& spec, const HostFacts& host,
                              std::vector<std::string> command, std::uint32_t range, const std::string& cgroup,
-                             bool learn) {
-  const CommandSpec what{.argv = std::move(command),
-                         .environment = compose_environment(spec, context.caller.environment, {}),
-                         .directory = inside_directory(spec, context)};
+                             bool learn, const std::optional<PreparedImage>& image) {
+  CommandSpec what{.argv = std::move(command),
+                   .environment = compose_environment(spec, context.caller.environment, {}),
+                   .directory = inside_directory(spec, context)};
+  if (image) what.environment = with_image(std::move(what.environment), *image);
   Placement placement{.cgroup = cgroup, .range_base = range};
   placement.learn = learn;
+  if (image) placement.image_tree = image->tree;
   if (spec.allows(Loosening::host_identity)) {
     placement.use_host_identity = true;
     placement.host_uid = context.caller.uid;

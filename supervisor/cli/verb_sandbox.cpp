@@ -5,6 +5,7 @@
 #include "sandbox/launch/launcher_client.h"
 #include "sandbox/sys/files.h"
 #include "supervisor/cli/console.h"
+#include "supervisor/cli/image_root.h"
 #include "supervisor/cli/output_file.h"
 #include "supervisor/cli/policies.h"
 #include "supervisor/cli/sandbox_ending.h"
@@ -41,9 +42,15 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   if (!policy) return std::unexpected(policy.error());
   auto report = OutputFile::open("report", options.report);
   if (!report) return std::unexpected(report.error());
+  std::optional<PreparedImage> image;
+  if (const auto& root = policy->spec.root_image()) {
+    auto prepared = prepare_image(context, *launcher, *host, *root);
+    if (!prepared) return std::unexpected(prepared.error());
+    image = *std::move(prepared);
+  }
   auto range = or_exit(ExitCode::host_lacks, launcher->acquire_range());
   if (!range) return std::unexpected(range.error());
-  auto plan = plan_for(context, policy->spec, *host, options.command, *range, "sandbox");
+  auto plan = plan_for(context, policy->spec, *host, options.command, *range, "sandbox", false, image);
   if (!plan) return std::unexpected(plan.error());
   auto signals = or_exit(ExitCode::fault, Signals::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}));
   if (!signals) return std::unexpected(signals.error());
@@ -78,7 +85,14 @@ Outcome<int> sandbox_plan_verb(const Context& context, const SandboxPlanOptions&
   auto host = or_exit(ExitCode::host_lacks, probe_host());
   if (!host) return std::unexpected(host.error());
   std::vector<std::string> command = options.command.empty() ? std::vector<std::string>{"/bin/true"} : options.command;
-  auto plan = plan_for(context, policy->spec, *host, std::move(command), kExampleRange, "sandbox");
+  std::optional<PreparedImage> image;
+  if (const auto& root = policy->spec.root_image()) {
+    auto planned = planned_image(context, *root);
+    if (!planned) return std::unexpected(planned.error());
+    image = *std::move(planned);
+  }
+  auto plan =
+      plan_for(context, policy->spec, *host, std::move(command), kExampleRange, "sandbox", false, image);
   if (!plan) return std::unexpected(plan.error());
   out_text(options.format == Format::json ? pretty(to_json(*plan)) : render(*plan));
   return 0;
