@@ -96,8 +96,6 @@ Result<UnpackedImage> ImageStore::finish(const std::string& store, const std::st
   const auto lock = making_.find(path);
   if (lock == making_.end()) return fail("finish image", key, "it is not being made");
   BULKHEAD_TRY(write_file_atomic(making + "/ready", facts));
-  // Without `ready`, it is what a removal that was killed has left.
-  if (exists(path) && !exists(path + "/ready")) BULKHEAD_TRY(remove_tree(path));
   if (::rename(making.c_str(), path.c_str()) != 0) return errno_error("rename", making);
   BULKHEAD_TRY(sync_directory(store));
   if (::flock(lock->second.get(), LOCK_SH) != 0) return errno_error("lock", path);

@@ -21,6 +21,7 @@ struct FreeArchive {
 };
 using ArchivePtr = std::unique_ptr<archive, FreeArchive>;
 
+// In the C locale, where the library leaves names as the bytes they are: in one of UTF-8 it would compose accents.
 class LayerStream {
  public:
   // `most_bytes`: of the uncompressed archive.

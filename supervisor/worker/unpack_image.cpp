@@ -1,6 +1,4 @@
 // From an image layout to a root file system.
-#include <clocale>
-
 #include "sandbox/base/text.h"
 #include "supervisor/image/layout.h"
 #include "supervisor/worker/image_tree.h"
@@ -41,8 +39,6 @@ Result<SelectImageFacts> select_image(const SelectImageRequest& request) {
 }
 
 Result<UnpackImageFacts> unpack_image(const UnpackImageRequest& request) {
-  // Names in archives are bytes or UTF-8; in another locale the library would fail on the latter.
-  if (std::setlocale(LC_CTYPE, "C.UTF-8") == nullptr) return fail("unpack image", "C.UTF-8", "there is no such locale");
   BULKHEAD_ASSIGN(const ImageLayout layout, ImageLayout::open(request.layout));
   BULKHEAD_ASSIGN(const ImageManifest image,
                   read_manifest(layout, {.digest = request.digest},

@@ -7,6 +7,7 @@
 
 #include "sandbox/sys/files.h"
 #include "supervisor/core/daemon/attempts.h"
+#include "supervisor/core/daemon/image_roots.h"
 #include "supervisor/core/daemon/results.h"
 #include "supervisor/core/daemon/workspace_ranges.h"
 #include "supervisor/core/daemon/workspaces.h"
@@ -116,6 +117,7 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
 void RunExecutor::launcher_restarted() {
   context_.registrar->launcher_restarted();
   for (auto& [name, runtime] : context_.agents) runtime.mounted.clear();
+  hold_images_again(context_);
   if (const auto adopted = adopt_ranges(); !adopted) spdlog::error("{}", adopted.error().text());
 }
 

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "sandbox/sys/files.h"
+#include "supervisor/core/daemon/image_roots.h"
 
 namespace bulkhead {
 namespace {
@@ -56,6 +57,7 @@ Async<> prepare_run(RunContext& run, RunRequest request) {
     BULKHEAD_CO_ASSIGN(SandboxSpec spec, spec_for(task, workflow, request));
     run.specs.emplace(name, std::move(spec));
   }
+  BULKHEAD_CO_TRY(co_await prepare_images(run));
   run.owner = {.uid = request.caller.uid, .gid = request.caller.gid, .groups = request.caller.groups};
   run.environment = request.caller.environment;
 

@@ -71,7 +71,7 @@ Result<PreparedImage> accept_image(const ImageRoot& root, const std::string& dig
     return fail("use image", root.text(),
                 "it has " + std::to_string(facts.entries) + " files, the policy takes " + std::to_string(root.entries),
                 "if that is right, raise the bound in the policy's root with 'inodes'");
-  PreparedImage prepared{.tree = image.tree, .digest = digest, .environment = {}};
+  PreparedImage prepared{.tree = image.tree, .digest = digest, .key = image_key(root, digest), .environment = {}};
   for (const std::string& pattern : root.environment) {
     bool found = pattern.ends_with('*');  // of those there may be none
     for (const std::string& variable : facts.environment) {

@@ -19,6 +19,7 @@ namespace bulkhead {
 struct PreparedImage {
   std::string tree;    // a host path, for plans
   std::string digest;  // of the manifest
+  std::string key;     // image_key()
   std::map<std::string, std::string> environment;
 };
 
