@@ -32,8 +32,8 @@ class ImageStore {
  public:
   // The image, if it is there; it is ours to use until we end.
   Result<std::optional<UnpackedImage>> find(const std::string& store, const std::string& key);
-  // A directory to unpack it in, empty and owned by `owner`. EBUSY while another makes it, EEXIST when that has just been
-  // done. What a killed forerunner left is removed.
+  // A directory to unpack it in, empty and owned by `owner`. EBUSY while another makes it, EEXIST when that has just
+  // been done. What a killed forerunner left is removed.
   Result<std::string> begin(const std::string& store, const std::string& key, std::uint32_t owner);
   // It is complete and on the disk: from now on it is found.
   Result<UnpackedImage> finish(const std::string& store, const std::string& key, const std::string& facts);

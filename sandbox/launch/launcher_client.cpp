@@ -217,9 +217,8 @@ Result<> LauncherClient::acknowledge(const std::string& id) {
 }
 
 Result<std::uint32_t> LauncherClient::acquire_range(RangeUse use) {
-  BULKHEAD_ASSIGN(
-      const Message message,
-      call(dump({{"op", "acquire_range"}, {"serial", ++serial_}, {"store", use == RangeUse::store}})));
+  BULKHEAD_ASSIGN(const Message message,
+                  call(dump({{"op", "acquire_range"}, {"serial", ++serial_}, {"store", use == RangeUse::store}})));
   return parse(message).at("ok").get<std::uint32_t>();
 }
 
@@ -264,23 +263,18 @@ Result<std::optional<UnpackedImage>> LauncherClient::find_image(const std::strin
   return image_from(answer);
 }
 
-Result<std::string> LauncherClient::begin_image(const std::string& store, const std::string& key,
-                                                std::uint32_t owner) {
-  BULKHEAD_ASSIGN(const Message message, call(dump({{"op", "image_begin"},
-                                                    {"serial", ++serial_},
-                                                    {"store", store},
-                                                    {"key", key},
-                                                    {"owner", owner}})));
+Result<std::string> LauncherClient::begin_image(const std::string& store, const std::string& key, std::uint32_t owner) {
+  BULKHEAD_ASSIGN(
+      const Message message,
+      call(dump({{"op", "image_begin"}, {"serial", ++serial_}, {"store", store}, {"key", key}, {"owner", owner}})));
   return parse(message).at("ok").get<std::string>();
 }
 
 Result<UnpackedImage> LauncherClient::finish_image(const std::string& store, const std::string& key,
                                                    const std::string& facts) {
-  BULKHEAD_ASSIGN(const Message message, call(dump({{"op", "image_finish"},
-                                                    {"serial", ++serial_},
-                                                    {"store", store},
-                                                    {"key", key},
-                                                    {"facts", facts}})));
+  BULKHEAD_ASSIGN(
+      const Message message,
+      call(dump({{"op", "image_finish"}, {"serial", ++serial_}, {"store", store}, {"key", key}, {"facts", facts}})));
   return image_from(parse(message).at("ok"));
 }
 

@@ -55,8 +55,8 @@ std::string key_of(const std::vector<Operation>& operations) {
   return key;
 }
 
-// Whoever enters the namespace must stand on the root that was made, and nowhere else: were anything of the old root left
-// on top of it, a sandbox would be on the host.
+// Whoever enters the namespace must stand on the root that was made, and nowhere else: were anything of the old root
+// left on top of it, a sandbox would be on the host.
 std::optional<SetupFailure> check_root(int mount_namespace, int root) {
   struct stat made{}, found{};
   if (::setns(mount_namespace, CLONE_NEWNS) != 0 || ::stat("/", &found) != 0 || ::fstat(root, &made) != 0)

@@ -12,8 +12,8 @@
 
 namespace bulkhead {
 
-// Which sandboxes a range is for. What a `store` range made stays on disk and is shown to others, which must never be of
-// that range: so no other sandbox gets one.
+// Which sandboxes a range is for. What a `store` range made stays on disk and is shown to others, which must never be
+// of that range: so no other sandbox gets one.
 enum class RangeUse { sandbox, store };
 
 class UidRanges {

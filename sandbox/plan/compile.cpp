@@ -320,8 +320,7 @@ Result<> check(const SandboxSpec& spec, const CommandSpec& command, const Placem
   if (!place.use_host_identity && place.range_base == 0) return fail("plan", "identity", "no uid range was given");
   if (std::find(spec.devices().begin(), spec.devices().end(), "null") == spec.devices().end())
     return fail("plan", "/devices", "must have 'null': files of /proc are masked with it");
-  if (spec.root_image() && place.image_tree.empty())
-    return fail("plan", "/root", "its image was not unpacked");
+  if (spec.root_image() && place.image_tree.empty()) return fail("plan", "/root", "its image was not unpacked");
   const bool ports = !spec.tcp_bind().any || !spec.tcp_connect().any;
   if (ports && !landlock::knows_tcp(host.landlock_abi))
     return fail("plan", "/tcp", "ports need Landlock with ABI 4; this kernel has " + std::to_string(host.landlock_abi),

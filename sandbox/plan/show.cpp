@@ -80,9 +80,9 @@ std::string sentence(const Operation& op) {
   if (op.step == Step::file) {
     out += " (" + std::to_string(op.text.size()) + " bytes)";
   } else if (!op.text.empty() || op.step == Step::capabilities || op.step == Step::bounding_set) {
-    out += (op.step == Step::symlink                              ? " -> "
+    out += (op.step == Step::symlink                                                             ? " -> "
             : op.step == Step::bind || op.step == Step::root_bind || op.step == Step::root_layer ? " from "
-                                                                  : " ") +
+                                                                                                 : " ") +
            (op.text.empty() ? std::string("none") : op.text);
   }
   switch (op.step) {

@@ -30,7 +30,8 @@ std::string ImageRoot::text() const {
 }
 
 Result<> PolicyReader::read_image_root(const JsonNode& root) {
-  static const std::vector<std::string> keys{"from", "path", "reference", "digest", "environment", "keep", "size", "inodes"};
+  static const std::vector<std::string> keys{"from",        "path", "reference", "digest",
+                                             "environment", "keep", "size",      "inodes"};
   BULKHEAD_TRY(root.object_of(keys));
   ImageRoot image{.bytes = kDefaultBytes, .entries = kDefaultEntries};
   const auto path = root.find("path");

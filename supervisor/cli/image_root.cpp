@@ -65,7 +65,8 @@ class ImageMaker {
   Outcome<UnpackedImage> unpack(const std::string& digest, const std::string& tree) {
     err_line("bulkhead: unpacking the image " + printable(root_.text()) + ", once");
     const auto facts = run(unpack_request(root_, digest), "image-unpack", tree);
-    if (facts) return or_exit(ExitCode::host_lacks, launcher_.finish_image(store_, key(digest), worker_facts_json(*facts)));
+    if (facts)
+      return or_exit(ExitCode::host_lacks, launcher_.finish_image(store_, key(digest), worker_facts_json(*facts)));
     if (auto gone = launcher_.abandon_image(store_, key(digest)); !gone)
       err_line("bulkhead: " + printable(gone.error().text()));
     return std::unexpected(facts.error());
@@ -84,7 +85,9 @@ class ImageMaker {
     }
     auto answer = or_exit(ExitCode::host_lacks, execute(worker_argv(request), id, tree));
     if (!answer) return std::unexpected(answer.error());
-    return or_exit(ExitCode::bad_input, parse_worker_facts<typename Request::Facts>(*answer));
+    auto facts = parse_worker_facts<typename Request::Facts>(*answer);
+    if (!facts) return failure(ExitCode::bad_input, of_layout(std::move(facts).error(), root_));
+    return *std::move(facts);
   }
 
   Result<std::string> execute(std::vector<std::string> argv, const std::string& id, const std::string& tree) {
@@ -101,11 +104,8 @@ class ImageMaker {
     BULKHEAD_ASSIGN(LaunchPlan plan, compile_plan(*policy_, command, place, host_));
     const Fd out(::memfd_create("bulkhead-facts", MFD_CLOEXEC)), err(::memfd_create("bulkhead-stderr", MFD_CLOEXEC));
     if (!out.valid() || !err.valid()) return errno_error("memfd_create");
-    BULKHEAD_TRY(launcher_.launch({.id = id,
-                                   .plan = std::move(plan),
-                                   .stdout_fd = out.get(),
-                                   .stderr_fd = err.get(),
-                                   .capture_output = true}));
+    BULKHEAD_TRY(launcher_.launch(
+        {.id = id, .plan = std::move(plan), .stdout_fd = out.get(), .stderr_fd = err.get(), .capture_output = true}));
     ExitRecord record;
     do {
       BULKHEAD_ASSIGN(record, launcher_.next_exit());
@@ -140,8 +140,9 @@ Outcome<PreparedImage> planned_image(const Context& context, const ImageRoot& ro
   const auto look = [&]() -> Result<PreparedImage> {
     const ImagePlatform platform{.os = "linux", .architecture = host_architecture()};
     BULKHEAD_ASSIGN(const ImageLayout layout, ImageLayout::open(root.layout));
-    BULKHEAD_ASSIGN(const Descriptor manifest,
-                    choose_manifest(layout, {.reference = root.reference, .digest = root.digest, .platform = platform}));
+    BULKHEAD_ASSIGN(
+        const Descriptor manifest,
+        choose_manifest(layout, {.reference = root.reference, .digest = root.digest, .platform = platform}));
     BULKHEAD_ASSIGN(const ImageManifest image, read_manifest(layout, manifest, platform));
     UnpackImageFacts facts;
     facts.environment = image.environment;

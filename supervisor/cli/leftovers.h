@@ -13,7 +13,17 @@
 
 namespace bulkhead {
 
-enum class LeftoverKind { launcher, processes, cgroup, socket, mount_point, half_base, half_image, unused_image, run_directory };
+enum class LeftoverKind {
+  launcher,
+  processes,
+  cgroup,
+  socket,
+  mount_point,
+  half_base,
+  half_image,
+  unused_image,
+  run_directory
+};
 
 struct Leftover {
   LeftoverKind kind{};

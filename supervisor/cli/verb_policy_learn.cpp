@@ -117,7 +117,8 @@ Outcome<int> policy_learn_verb(const Context& context, const PolicyLearnOptions&
   auto signals = or_exit(ExitCode::fault, Signals::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}));
   if (!signals) return std::unexpected(signals.error());
 
-  Learner learner{.context = context, .host = *host, .launcher = *launcher, .signals = *signals, .range = *range, .image = {}};
+  Learner learner{
+      .context = context, .host = *host, .launcher = *launcher, .signals = *signals, .range = *range, .image = {}};
   if (const auto& root = base->spec.root_image()) {
     auto image = prepare_image(context, *launcher, *host, *root);
     if (!image) return std::unexpected(image.error());

@@ -91,8 +91,7 @@ Outcome<int> sandbox_plan_verb(const Context& context, const SandboxPlanOptions&
     if (!planned) return std::unexpected(planned.error());
     image = *std::move(planned);
   }
-  auto plan =
-      plan_for(context, policy->spec, *host, std::move(command), kExampleRange, "sandbox", false, image);
+  auto plan = plan_for(context, policy->spec, *host, std::move(command), kExampleRange, "sandbox", false, image);
   if (!plan) return std::unexpected(plan.error());
   out_text(options.format == Format::json ? pretty(to_json(*plan)) : render(*plan));
   return 0;

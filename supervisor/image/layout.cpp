@@ -57,13 +57,12 @@ Result<std::string> hash(int fd, const std::string& object) {
 }  // namespace
 
 ImagePlatform platform_of(const std::string& machine) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> names{
-      {{"x86_64", "amd64"},
-       {"aarch64", "arm64"},
-       {"i686", "386"},
-       {"armv7l", "arm"},
-       {"armv6l", "arm"},
-       {"loongarch64", "loong64"}}};
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> names{{{"x86_64", "amd64"},
+                                                                                       {"aarch64", "arm64"},
+                                                                                       {"i686", "386"},
+                                                                                       {"armv7l", "arm"},
+                                                                                       {"armv6l", "arm"},
+                                                                                       {"loongarch64", "loong64"}}};
   for (const auto& [kernel, go] : names)
     if (machine == kernel) return {.os = "linux", .architecture = std::string(go)};
   return {.os = "linux", .architecture = machine};

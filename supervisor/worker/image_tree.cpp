@@ -153,8 +153,7 @@ Result<> ImageTree::add(LayerStream& layer, archive_entry* entry) {
 
 Result<> ImageTree::add_directory(int parent, const LayerName& name, archive_entry* entry) {
   struct stat st{};
-  const bool there =
-      ::fstatat(parent, name.leaf.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+  const bool there = ::fstatat(parent, name.leaf.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
   if (!there) {
     BULKHEAD_TRY(make_room(parent, name));
     if (::mkdirat(parent, name.leaf.c_str(), 0700) != 0) return errno_error("unpack", shown(name));
@@ -310,8 +309,7 @@ Result<> ImageTree::finish() {
     const auto parent = open_in_root(root_.get(), name.directory(), O_PATH | O_DIRECTORY);
     if (!parent && (parent.error().code == ENOENT || parent.error().code == ENOTDIR)) continue;
     if (!parent) return std::unexpected(parent.error());
-    const Fd directory(
-        ::openat(parent->get(), name.leaf.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    const Fd directory(::openat(parent->get(), name.leaf.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!directory.valid() && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) continue;
     if (!directory.valid()) return errno_error("unpack", shown(name));
     const std::array<timespec, 2> times{end->second.time, end->second.time};

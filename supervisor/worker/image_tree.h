@@ -68,8 +68,8 @@ class ImageTree {
   Bounds bounds_;
   ImageAttributes attributes_;
   std::uint64_t bytes_ = 0, entries_ = 0, left_out_ = 0;
-  bool empty_ = true;                          // no layer yet: nothing for whiteouts to hide
-  std::map<std::string, DirectoryEnd> ends_;   // by path
+  bool empty_ = true;                         // no layer yet: nothing for whiteouts to hide
+  std::map<std::string, DirectoryEnd> ends_;  // by path
   std::string parent_path_;
   Fd parent_;
 };

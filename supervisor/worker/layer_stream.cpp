@@ -28,10 +28,8 @@ Result<std::unique_ptr<LayerStream>> LayerStream::open(const ImageLayout& layout
 
 Error LayerStream::error(const char* operation, const std::string& object) const {
   if (!problem_) return problem_.error();
-  return {.operation = operation,
-          .object = object,
-          .detail = words_of(tar_.get()),
-          .hint = "layer " + layer_.blob.digest};
+  return {
+      .operation = operation, .object = object, .detail = words_of(tar_.get()), .hint = "layer " + layer_.blob.digest};
 }
 
 // Two readers, one on the other: the lower one decompresses and knows no archive, so that its output, which the
@@ -60,8 +58,8 @@ Result<> LayerStream::start() {
     // A blob that is not what its type says would be passed on as it is.
     const int wanted = gzip ? ARCHIVE_FILTER_GZIP : ARCHIVE_FILTER_ZSTD;
     if (!ended_ && (archive_filter_count(filter) != 2 || archive_filter_code(filter, 0) != wanted))
-      return fail("decompress", layer_.blob.digest, std::string("it is not what its type says: ") +
-                                                        (gzip ? "gzip" : "zstd"));
+      return fail("decompress", layer_.blob.digest,
+                  std::string("it is not what its type says: ") + (gzip ? "gzip" : "zstd"));
   }
   tar_.reset(archive_read_new());
   const auto read = [](archive*, void* self, const void** bytes) {
@@ -120,8 +118,7 @@ Result<archive_entry*> LayerStream::next() {
   if (!problem_) return std::unexpected(problem_.error());
   if (status == ARCHIVE_EOF) return nullptr;
   // WARN: something of an entry that we do not take anyway, or a name that is taken byte by byte.
-  if (status != ARCHIVE_OK && status != ARCHIVE_WARN)
-    return std::unexpected(error("read layer", layer_.blob.digest));
+  if (status != ARCHIVE_OK && status != ARCHIVE_WARN) return std::unexpected(error("read layer", layer_.blob.digest));
   return entry;
 }
 

@@ -1,6 +1,6 @@
-// A layer as a stream of archive entries: read from its blob, decompressed, hashed on both sides and bounded on the way.
-// Its user sees entries before both digests are compared again at the end, by finish(): what was made of them is thrown
-// away when that fails. (The blob's digest was checked before, too: see ImageLayout::blob.)
+// A layer as a stream of archive entries: read from its blob, decompressed, hashed on both sides and bounded on the
+// way. Its user sees entries before both digests are compared again at the end, by finish(): what was made of them is
+// thrown away when that fails. (The blob's digest was checked before, too: see ImageLayout::blob.)
 #pragma once
 
 #include <archive.h>
@@ -40,8 +40,8 @@ class LayerStream {
   LayerStream(const ImageLayer& layer, std::uint64_t most_bytes)
       : layer_(layer), most_bytes_(most_bytes), buffer_(kBuffer), compressed_(kBuffer) {}
   Result<> start();
-  la_ssize_t read_blob(void* into, std::size_t size);        // hashed
-  la_ssize_t read_archive(const void** bytes);               // decompressed, hashed and bounded
+  la_ssize_t read_blob(void* into, std::size_t size);  // hashed
+  la_ssize_t read_archive(const void** bytes);         // decompressed, hashed and bounded
   Result<la_ssize_t> decompressed(void* into, std::size_t size);
 
   static constexpr std::size_t kBuffer = std::size_t{256} << 10;

@@ -40,14 +40,13 @@ Result<SelectImageFacts> select_image(const SelectImageRequest& request) {
 
 Result<UnpackImageFacts> unpack_image(const UnpackImageRequest& request) {
   BULKHEAD_ASSIGN(const ImageLayout layout, ImageLayout::open(request.layout));
-  BULKHEAD_ASSIGN(const ImageManifest image,
-                  read_manifest(layout, {.digest = request.digest},
-                                {.os = "linux", .architecture = request.architecture}));
+  BULKHEAD_ASSIGN(const ImageManifest image, read_manifest(layout, {.digest = request.digest},
+                                                           {.os = "linux", .architecture = request.architecture}));
   UnpackImageFacts facts;
   BULKHEAD_ASSIGN(facts.environment, environment_of(image));
-  BULKHEAD_ASSIGN(ImageTree tree,
-                  ImageTree::open(request.tree, {.bytes = request.max_bytes, .entries = request.max_entries},
-                                  request.attributes));
+  BULKHEAD_ASSIGN(
+      ImageTree tree,
+      ImageTree::open(request.tree, {.bytes = request.max_bytes, .entries = request.max_entries}, request.attributes));
   for (const ImageLayer& layer : image.layers) BULKHEAD_TRY(tree.add_layer(layout, layer));
   BULKHEAD_TRY(tree.finish());
   facts.layers = image.layers.size();

@@ -50,9 +50,8 @@ Async<PreparedImage> prepare_image(RunContext& run, const ImageRoot& root, std::
     while (run.site.images_in_the_making.contains(key)) co_await pause_for(kLookAgain);
     BULKHEAD_CO_ASSIGN(const auto found, find_image(run, key));
     if (found) co_return accept_image(root, digest, *found);
-    const auto tree = run.site.launcher.call([&](LauncherClient& c) {
-      return c.begin_image(run.site.paths.images(), key, range + kInsideUserId);
-    });
+    const auto tree = run.site.launcher.call(
+        [&](LauncherClient& c) { return c.begin_image(run.site.paths.images(), key, range + kInsideUserId); });
     if (tree) {
       run.site.images_in_the_making.insert(key);
       const auto made = co_await unpack(run, root, digest, range, *tree);
@@ -89,6 +88,7 @@ Async<> prepare_images(RunContext& run) {
     auto image = co_await prepare_image(run, *spec.root_image(), range);
     (void)run.site.launcher.call([&](LauncherClient& c) { return c.release_range(range); });
     if (!image) {
+      image.error() = of_layout(std::move(image.error()), *spec.root_image());
       image.error().operation = "task " + task + ": " + image.error().operation;
       co_return std::unexpected(image.error());
     }

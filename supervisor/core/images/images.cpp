@@ -61,6 +61,19 @@ std::vector<MountSpec> image_worker_mounts(const ImageRoot& root, const std::str
   return mounts;
 }
 
+Error of_layout(Error error, const ImageRoot& root) {
+  const std::string_view place = worker_place::in;
+  for (std::string* text : {&error.object, &error.detail, &error.hint}) {
+    for (std::size_t at = text->find(place); at != std::string::npos; at = text->find(place, at)) {
+      const std::size_t end = at + place.size();
+      const bool whole = (at == 0 || (*text)[at - 1] == ' ') && (end == text->size() || (*text)[end] == '/');
+      if (whole) text->replace(at, place.size(), root.layout);
+      at += whole ? root.layout.size() : place.size();
+    }
+  }
+  return error;
+}
+
 Result<PreparedImage> accept_image(const ImageRoot& root, const std::string& digest, const UnpackedImage& image) {
   BULKHEAD_ASSIGN(const UnpackImageFacts facts, parse_worker_facts<UnpackImageFacts>(image.facts));
   if (facts.bytes > root.bytes)

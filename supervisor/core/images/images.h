@@ -33,6 +33,9 @@ UnpackImageRequest unpack_request(const ImageRoot& root, const std::string& dige
 // What both need mounted, as the worker's side knows it; `tree` (empty: none) is the directory to unpack in.
 std::vector<MountSpec> image_worker_mounts(const ImageRoot& root, const std::string& tree);
 
+// An error of the worker, with the layout where the caller knows it.
+Error of_layout(Error error, const ImageRoot& root);
+
 // Refuses an image that another policy unpacked and that is larger than this one takes, and one that lacks a variable
 // that this one names.
 Result<PreparedImage> accept_image(const ImageRoot& root, const std::string& digest, const UnpackedImage& image);

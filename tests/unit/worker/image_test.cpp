@@ -22,10 +22,10 @@ TarEntry hard_link(std::string name, std::string target) {
 
 TEST_F(ImageTest, UnpacksFilesLinksAndDirectoriesWithTheirModesAndTimes) {
   for (const LayerCompression compression : {LayerCompression::none, LayerCompression::gzip, LayerCompression::zstd}) {
-    const auto facts = unpack_layers({{.archive = tar({directory("./"), directory("bin", 0555), file("bin/sh", "#!", 0755),
-                                                       link_to("sh", "/bin/sh"), hard_link("bin/ash", "bin/sh"),
-                                                       file("deep/er/implied", "y", 0640)}),
-                                       .compression = compression}});
+    const auto facts = unpack_layers(
+        {{.archive = tar({directory("./"), directory("bin", 0555), file("bin/sh", "#!", 0755), link_to("sh", "/bin/sh"),
+                          hard_link("bin/ash", "bin/sh"), file("deep/er/implied", "y", 0640)}),
+          .compression = compression}});
     ASSERT_TRUE(facts) << error_of(facts);
     EXPECT_EQ(facts->bytes, 3u);
     EXPECT_EQ(facts->entries, 8u);  // two directories were implied
@@ -61,9 +61,9 @@ TEST_F(ImageTest, ALinkAmongTheParentsLeadsWhereItWouldInside) {
   sh(".", "mkdir outside");
   const std::string outside = path("outside");
   // The same name inside is made by the layer: nothing is ever written to the one outside.
-  const auto facts = unpack_entries(
-      {directory(outside), link_to("a", outside), file("a/one", "1"), link_to("b", "../../../../../../../.." + outside),
-       file("b/two", "2"), link_to("c", "a"), file("c/three", "3")});
+  const auto facts = unpack_entries({directory(outside), link_to("a", outside), file("a/one", "1"),
+                                     link_to("b", "../../../../../../../.." + outside), file("b/two", "2"),
+                                     link_to("c", "a"), file("c/three", "3")});
   ASSERT_TRUE(facts) << error_of(facts);
   EXPECT_EQ(sh(".", "ls outside"), "");
   EXPECT_EQ(sh("tree" + outside, "ls"), "one\nthree\ntwo");
@@ -79,7 +79,8 @@ TEST_F(ImageTest, AMagicLinkIsNoWayOut) {
 
 TEST_F(ImageTest, AnEntryReplacesALinkAndIsNotWrittenThroughIt) {
   write("victim", "untouched");
-  ASSERT_TRUE(unpack_entries({link_to("f", path("victim")), file("f", "mine"), link_to("d", path("")), directory("d")}));
+  ASSERT_TRUE(
+      unpack_entries({link_to("f", path("victim")), file("f", "mine"), link_to("d", path("")), directory("d")}));
   EXPECT_EQ(read("victim"), "untouched");
   EXPECT_EQ(read(tree("f")), "mine");
   EXPECT_EQ(status_of_entry("d").st_mode, S_IFDIR | 0755u);
@@ -95,8 +96,11 @@ TEST_F(ImageTest, AHardLinkIsMadeToTheLinkItselfAndToNothingOutside) {
 }
 
 TEST_F(ImageTest, DevicesPipesAndSetuidBitsStayOut) {
-  const auto facts = unpack_entries({file("su", "x", 06755), directory("t", 03777), {.name = "null", .type = S_IFCHR},
-                                     {.name = "disk", .type = S_IFBLK}, {.name = "pipe", .type = S_IFIFO}});
+  const auto facts = unpack_entries({file("su", "x", 06755),
+                                     directory("t", 03777),
+                                     {.name = "null", .type = S_IFCHR},
+                                     {.name = "disk", .type = S_IFBLK},
+                                     {.name = "pipe", .type = S_IFIFO}});
   ASSERT_TRUE(facts) << error_of(facts);
   EXPECT_EQ(facts->left_out, 3u);
   EXPECT_EQ(status_of_entry("su").st_mode, S_IFREG | 0755u);
@@ -121,8 +125,8 @@ TEST_F(ImageTest, ExtendedAttributesStayOutUnlessAskedFor) {
 TEST_F(ImageTest, ALaterLayerHidesAndReplaces) {
   const auto facts = unpack_layers(
       {{.archive = tar({file("keep/a", "a"), file("keep/b", "b"), file("opaque/old", "o"), file("opaque/both", "low"),
-                        file("opaque/sub/old", "o"), file("tree/file", "x"), file("was-file", "x"), directory("was-dir"),
-                        file("was-dir/in", "x"), file("low", "low")})},
+                        file("opaque/sub/old", "o"), file("tree/file", "x"), file("was-file", "x"),
+                        directory("was-dir"), file("was-dir/in", "x"), file("low", "low")})},
        {.archive = tar({file("keep/.wh.a", ""), file("opaque/both", "high"), file("opaque/sub/new", "n"),
                         file("opaque/.wh..wh..opq", ""), file(".wh.tree", ""), directory("was-file"),
                         file("was-file/in", "y"), file("was-dir", "y"), hard_link("keep/c", "low"),
@@ -147,8 +151,9 @@ TEST_F(ImageTest, AWhiteoutConcernsLowerLayersOnlyWhereverItStands) {
 
 TEST_F(ImageTest, AWhiteoutRemovesALinkAndNotWhatItPointsTo) {
   sh(".", "mkdir -p outside/dir; touch outside/dir/file");
-  ASSERT_TRUE(unpack_layers({{.archive = tar({link_to("l", path("outside")), link_to("m", path("outside/dir"))})},
-                             {.archive = tar({file(".wh.l", ""), file("m/.wh.file", ""), file("m/.wh..wh..opq", "")})}}));
+  ASSERT_TRUE(
+      unpack_layers({{.archive = tar({link_to("l", path("outside")), link_to("m", path("outside/dir"))})},
+                     {.archive = tar({file(".wh.l", ""), file("m/.wh.file", ""), file("m/.wh..wh..opq", "")})}}));
   EXPECT_TRUE(exists("outside/dir/file"));
   EXPECT_EQ(sh("tree", "ls"), "m");
   for (const char* name : {".wh.", ".wh..", ".wh..."})
@@ -200,8 +205,9 @@ TEST_F(ImageTest, DepthIsBounded) {
   ASSERT_TRUE(unpack_entries({file(deep + "f")}));
   EXPECT_THAT(error_of(unpack_entries({file(deep + "d/f")})), HasSubstr("more than 256 directories deep"));
   // By links one gets deeper; what was made can be removed all the same.
-  ASSERT_TRUE(unpack_layers({{.archive = tar({file(deep + "f"), link_to("l", deep), file("l/" + deep.substr(0, 400) + "f")})},
-                             {.archive = tar({file(".wh.d", "")})}}));
+  ASSERT_TRUE(
+      unpack_layers({{.archive = tar({file(deep + "f"), link_to("l", deep), file("l/" + deep.substr(0, 400) + "f")})},
+                     {.archive = tar({file(".wh.d", "")})}}));
   EXPECT_EQ(sh("tree", "ls"), "l");
 }
 
