@@ -15,6 +15,7 @@ bool seccomp_profile(std::string_view input);  // an OCI profile, as JSON, throu
 bool seccomp_rules(std::string_view input);    // a checked profile drawn from bytes, through both compilers
 bool plan(std::string_view input);             // an encoded plan
 bool init_record(std::string_view input);      // what init's descriptor holds
+bool image_layers(std::string_view input);     // two layers of an image
 
 inline void require(bool holds, const std::string& what) {
   if (!holds) throw std::logic_error(what);
