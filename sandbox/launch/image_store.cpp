@@ -83,7 +83,14 @@ Result<std::string> ImageStore::begin(const std::string& store, const std::strin
     return errno_error("make image", key, EEXIST);
   }
   const std::string tree = making + "/tree";
-  if (exists(tree)) BULKHEAD_TRY(remove_tree(tree));
+  if (exists(tree)) {
+    // Its worker may still be writing, where a launcher outlived its client: what cannot be removed now is left to
+    // whoever cleans up.
+    const std::string away = path + "." + std::to_string(::getpid()) + ".removed";
+    BULKHEAD_TRY(remove_tree(away));
+    if (::rename(tree.c_str(), away.c_str()) != 0) return errno_error("rename", tree);
+    (void)remove_tree(away);
+  }
   BULKHEAD_TRY(make_directory(tree, 0700));
   if (::lchown(tree.c_str(), owner, owner) != 0) return errno_error("chown", tree);
   making_.insert_or_assign(path, std::move(lock));

@@ -4,7 +4,7 @@
 //   STORE/<key>/ready              what its maker had to say; written before the directory got this name
 //   STORE/<key>/tree/              the root file system; nothing writes to it any more
 //   STORE/<key>.making/            the same, half made
-//   STORE/<key>.removed/           on its way out
+//   STORE/<key>[.<n>].removed/     on its way out
 //
 // Locks on these directories (flock(2)) end with whoever holds them: a maker's is exclusive, a user's shared. Whoever
 // removes one takes it exclusively first, so that nothing goes that is in use.

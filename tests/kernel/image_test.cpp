@@ -10,8 +10,8 @@
 namespace bulkhead::test {
 namespace {
 
-using ::testing::HasSubstr;
 using nlohmann::json;
+using ::testing::HasSubstr;
 
 const std::string kKey(64, 'a');
 
@@ -28,8 +28,8 @@ class RootImage : public RootSandboxTest {
   std::string make_tree() {
     const std::string tree = scratch_ + "/tree";
     for (const char* directory : {"", "/bin", "/etc"}) EXPECT_TRUE(make_directory(tree + directory, 0755));
-    EXPECT_EQ(std::system(("cp $(command -v busybox) " + tree + "/bin/sh && chmod 755 " + tree + " " + tree +
-                           "/bin " + tree + "/etc " + tree + "/bin/sh && echo image >" + tree + "/etc/hosts")
+    EXPECT_EQ(std::system(("cp $(command -v busybox) " + tree + "/bin/sh && chmod 755 " + tree + " " + tree + "/bin " +
+                           tree + "/etc " + tree + "/bin/sh && echo image >" + tree + "/etc/hosts")
                               .c_str()),
               0);
     return tree;
