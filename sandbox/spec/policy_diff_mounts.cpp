@@ -60,6 +60,8 @@ void more_paths(const SandboxSpec& from, const SandboxSpec& to, std::vector<Poli
   for (const SandboxPath& place : places) {
     const View a = view_at(from, place), b = view_at(to, place);
     if (b.kind == View::nothing) continue;
+    // Another image is said once; of the same one, what was hidden.
+    if (b.kind == View::image && !place.is_root() && view_at(from, SandboxPath()).source != b.source) continue;
     const std::string name = named(place.str(), b);
     const bool same = a.kind == b.kind && a.source == b.source;
     const auto add = [&](std::string text) { more.push_back({"mounts", std::move(text)}); };
