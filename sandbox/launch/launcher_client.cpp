@@ -240,8 +240,9 @@ Result<> LauncherClient::acknowledge(const std::string& id) {
   return channel_.send(dump({{"op", "acknowledge"}, {"serial", ++serial_}, {"id", id}}));
 }
 
-Result<std::uint32_t> LauncherClient::acquire_range() {
-  BULKHEAD_ASSIGN(const Message message, call(dump({{"op", "acquire_range"}, {"serial", ++serial_}})));
+Result<std::uint32_t> LauncherClient::acquire_range(RangeUse use) {
+  BULKHEAD_ASSIGN(const Message message,
+                  call(dump({{"op", "acquire_range"}, {"serial", ++serial_}, {"store", use == RangeUse::store}})));
   return parse(message).at("ok").get<std::uint32_t>();
 }
 
@@ -293,6 +294,40 @@ Result<Fd> LauncherClient::attach_disk(const std::string& directory, std::uint32
 Result<> LauncherClient::drop_disk(const std::string& directory, DiskFiles files) {
   BULKHEAD_TRY(call(dump(
       {{"op", "drop_disk"}, {"serial", ++serial_}, {"directory", directory}, {"keep", files == DiskFiles::keep}})));
+  return {};
+}
+
+namespace {
+UnpackedImage image_from(const json& row) {
+  return {.tree = row.at("tree").get<std::string>(), .facts = row.at("facts").get<std::string>()};
+}
+}  // namespace
+
+Result<std::optional<UnpackedImage>> LauncherClient::find_image(const std::string& store, const std::string& key) {
+  BULKHEAD_ASSIGN(const Message message,
+                  call(dump({{"op", "image_find"}, {"serial", ++serial_}, {"store", store}, {"key", key}})));
+  const json answer = parse(message).at("ok");
+  if (answer.is_null()) return std::nullopt;
+  return image_from(answer);
+}
+
+Result<std::string> LauncherClient::begin_image(const std::string& store, const std::string& key, std::uint32_t owner) {
+  BULKHEAD_ASSIGN(
+      const Message message,
+      call(dump({{"op", "image_begin"}, {"serial", ++serial_}, {"store", store}, {"key", key}, {"owner", owner}})));
+  return parse(message).at("ok").get<std::string>();
+}
+
+Result<UnpackedImage> LauncherClient::finish_image(const std::string& store, const std::string& key,
+                                                   const std::string& facts) {
+  BULKHEAD_ASSIGN(
+      const Message message,
+      call(dump({{"op", "image_finish"}, {"serial", ++serial_}, {"store", store}, {"key", key}, {"facts", facts}})));
+  return image_from(parse(message).at("ok"));
+}
+
+Result<> LauncherClient::abandon_image(const std::string& store, const std::string& key) {
+  BULKHEAD_TRY(call(dump({{"op", "image_abandon"}, {"serial", ++serial_}, {"store", store}, {"key", key}})));
   return {};
 }
 

@@ -13,6 +13,8 @@
 #include "sandbox/base/result.h"
 #include "sandbox/launch/disk.h"
 #include "sandbox/launch/exit_record.h"
+#include "sandbox/launch/image_store.h"
+#include "sandbox/launch/uid_ranges.h"
 #include "sandbox/launch/workspace_mount.h"
 #include "sandbox/plan/plan.h"
 #include "sandbox/sys/channel.h"
@@ -62,7 +64,8 @@ class LauncherClient {
   Result<std::vector<LiveSandbox>> list();  // living, and ended ones whose record nobody acknowledged
   // The record is journaled: the launcher may forget it. Sent, not waited for.
   Result<> acknowledge(const std::string& id);
-  Result<std::uint32_t> acquire_range();     // first uid of 65,536; ours until released or the launcher ends
+  // First uid of 65,536; ours until released or the launcher ends.
+  Result<std::uint32_t> acquire_range(RangeUse use = RangeUse::sandbox);
   Result<> adopt_range(std::uint32_t base);  // the same for a range named by an earlier journal
   Result<> release_range(std::uint32_t base);
   Result<std::string> mount_workspace(const WorkspaceMount& mount);  // path, valid as a bind source in plans only
@@ -74,6 +77,11 @@ class LauncherClient {
   Result<Fd> attach_disk(const std::string& directory, std::uint32_t range, const DiskLimits& limits = {});
   enum class DiskFiles { remove, keep };
   Result<> drop_disk(const std::string& directory, DiskFiles files);
+  // Unpacked images below the directory `store`: see ImageStore.
+  Result<std::optional<UnpackedImage>> find_image(const std::string& store, const std::string& key);
+  Result<std::string> begin_image(const std::string& store, const std::string& key, std::uint32_t owner);
+  Result<UnpackedImage> finish_image(const std::string& store, const std::string& key, const std::string& facts);
+  Result<> abandon_image(const std::string& store, const std::string& key);
   // Runs a further command inside a living sandbox (same namespaces, cgroup, filter, identity) on the given stdio; its
   // exit arrives as an exit record with id `exec_id`.
   Result<> exec(const std::string& id, const std::string& exec_id, const std::vector<std::string>& argv,

@@ -55,6 +55,16 @@ std::string key_of(const std::vector<Operation>& operations) {
   return key;
 }
 
+// Whoever enters the namespace must stand on the root that was made, and nowhere else: were anything of the old root
+// left on top of it, a sandbox would be on the host.
+std::optional<SetupFailure> check_root(int mount_namespace, int root) {
+  struct stat made{}, found{};
+  if (::setns(mount_namespace, CLONE_NEWNS) != 0 || ::stat("/", &found) != 0 || ::fstat(root, &made) != 0)
+    return failure(Step::pivot, Error{.operation = "look at the new root", .code = errno});
+  if (found.st_dev == made.st_dev && found.st_ino == made.st_ino) return std::nullopt;
+  return failure(Step::pivot, Error{.operation = "pivot", .detail = "the root is not the one that was made"});
+}
+
 // For the length of a block: modes of the tree are meant as they stand.
 class OpenUmask {
  public:
@@ -80,7 +90,7 @@ Result<PreparedRoots> PreparedRoots::open() {
 std::vector<PreparedRoots::Source> PreparedRoots::look_at_sources(const std::vector<Operation>& operations) {
   std::vector<Source> sources;
   for (const Operation& op : operations) {
-    if (op.step != Step::bind && op.step != Step::root_bind) continue;
+    if (op.step != Step::bind && op.step != Step::root_bind && op.step != Step::root_layer) continue;
     struct stat st{};
     if (::lstat(op.text.c_str(), &st) != 0) st = {};
     sources.push_back({op.text, st.st_dev, st.st_ino});
@@ -129,6 +139,7 @@ std::expected<PreparedRoots::Entry, SetupFailure> PreparedRoots::make(const std:
   Tree tree;
   for (std::size_t i = 0; i < children.all().size() && !failed; ++i)
     if (perform_on_tree(tree, children.all()[i]) != 0) failed = children.explain(i, errno);
+  if (!failed) failed = check_root(mount_namespace->get(), tree.root);
   for (const int fd : {tree.root, tree.null})
     if (fd >= 0) ::close(fd);
   leave();

@@ -217,6 +217,7 @@ Result<> LauncherServer::run() {
       if (client->gone) unwatch(client->channel.fd());
       return client->gone;
     });
+    if (clients_.empty()) images_.abandon_all();
     if (private_ && clients_.empty()) stop_ = true;
     if (count == 0 && !networks_->complete())
       if (auto added = networks_->add_one(); !added)
@@ -372,6 +373,7 @@ json LauncherServer::handle(const json& request, std::string_view rest, std::vec
     return {};  // nobody waits: who does not know a record has nothing to forget
   }
   if (op == "acquire_range") {
+    if (request.value("store", false)) return reply(ranges_->acquire(RangeUse::store));
     if (ready_range_) return reply(Result<std::uint32_t>(*std::exchange(ready_range_, std::nullopt)));
     return reply(ranges_->acquire());
   }
@@ -387,11 +389,30 @@ json LauncherServer::handle(const json& request, std::string_view rest, std::vec
   if (op == "unmount_workspace") return reply(unmount_workspace(request.at("name").get<std::string>()));
   if (op == "try_walls") return try_walls_named(request);
   if (op.ends_with("_disk")) return handle_disk(op, request);
+  if (op.starts_with("image_")) return image(op, request);
   if (op == "shutdown") {
     stop_listening();
     stop_ = true;
     return {{"ok", true}};
   }
+  return to_reply(Error{.operation = "request", .object = op, .detail = "unknown operation"});
+}
+
+json LauncherServer::image(const std::string& op, const json& request) {
+  const auto store = request.at("store").get<std::string>(), key = request.at("key").get<std::string>();
+  const auto row = [](const UnpackedImage& image) { return json{{"tree", image.tree}, {"facts", image.facts}}; };
+  if (op == "image_find") {
+    const auto found = images_.find(store, key);
+    if (!found) return to_reply(found.error());
+    return {{"ok", *found ? row(**found) : json()}};
+  }
+  if (op == "image_begin") return reply(images_.begin(store, key, request.at("owner").get<std::uint32_t>()));
+  if (op == "image_finish") {
+    const auto finished = images_.finish(store, key, request.at("facts").get<std::string>());
+    if (!finished) return to_reply(finished.error());
+    return {{"ok", row(*finished)}};
+  }
+  if (op == "image_abandon") return reply(images_.abandon(store, key));
   return to_reply(Error{.operation = "request", .object = op, .detail = "unknown operation"});
 }
 

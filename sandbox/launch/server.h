@@ -14,6 +14,7 @@
 
 #include "sandbox/launch/bounded_disks.h"
 #include "sandbox/launch/guests.h"
+#include "sandbox/launch/image_store.h"
 #include "sandbox/launch/prepared_root.h"
 #include "sandbox/launch/sandbox.h"
 #include "sandbox/launch/spare_networks.h"
@@ -62,6 +63,7 @@ class LauncherServer {
   nlohmann::json launch(const nlohmann::json& request, std::string_view encoded, std::vector<Fd> fds);
   nlohmann::json exec(const nlohmann::json& request, std::vector<Fd> fds);
   Result<int> namespace_for(const LaunchPlan& plan);
+  nlohmann::json image(const std::string& op, const nlohmann::json& request);
   nlohmann::json list() const;
   Result<std::string> mount_workspace(const WorkspaceMount& mount);
   Result<> unmount_workspace(const std::string& name);
@@ -93,6 +95,7 @@ class LauncherServer {
   std::optional<SpareNetworks> networks_;
   std::optional<Disks> disks_;  // none without a state directory
   Fd answered_;                 // goes with the answer to the request at hand
+  ImageStore images_;
   std::unique_ptr<UidRanges> ranges_;
   std::optional<std::uint32_t> ready_range_;  // a private launcher's, made ahead
   std::vector<std::unique_ptr<Client>> clients_;

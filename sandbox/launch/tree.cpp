@@ -106,6 +106,35 @@ int do_root_bind(Tree& tree, const ChildOperation& op) {
   return move_mount(tree.root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
 }
 
+// The directory below, an empty tmpfs above: what the sandbox needs besides (mount points, files of ours) can be made,
+// and the directory stays as it is. Everything is read-only once it is sealed.
+int do_root_layer(Tree& tree, const ChildOperation& op) {
+  const Fd lower(open(op.text, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!lower.valid()) return -1;
+  const char* const bounds[][2] = {{"mode", "0700"}, {"size", "4m"}, {"nr_inodes", "4096"}};
+  const Fd above(new_file_system("tmpfs", bounds, 3, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
+  // An overlay takes layers that are mounted in its maker's namespace, and keeps them for itself: mounted over / for
+  // that long.
+  if (!above.valid() || move_mount(above.get(), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0) return -1;
+  if (mkdirat(above.get(), "upper", 0755) != 0 || mkdirat(above.get(), "work", 0700) != 0) return -1;
+  char lower_path[64], upper_path[64], work_path[64];
+  const auto path_of = [](char(&out)[64], int fd, const char* below) {
+    char number[24];
+    strcpy(out, "/proc/self/fd/");
+    strcat(out, digits(number, static_cast<std::uint64_t>(fd), 10));
+    strcat(out, below);
+  };
+  path_of(lower_path, lower.get(), "");
+  path_of(upper_path, above.get(), "/upper");
+  path_of(work_path, above.get(), "/work");
+  const char* const layers[][2] = {{"lowerdir", lower_path}, {"upperdir", upper_path}, {"workdir", work_path}};
+  tree.root = new_file_system("overlay", layers, 3, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  if (tree.root < 0) return -1;
+  // It must go: between the old root and the new one it would be what pivot drops, and the old root would stay on top.
+  if (umount2("/", MNT_DETACH) != 0) return -1;
+  return move_mount(tree.root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+}
+
 int do_directory(const Tree& tree, const ChildOperation& op) {
   const Fd parent(open_parent(tree, op));
   if (!parent.valid()) return -1;
@@ -163,6 +192,7 @@ int do_tmpfs(const Tree& tree, const ChildOperation& op) {
 int do_file(const Tree& tree, const ChildOperation& op) {
   const Fd parent(open_parent(tree, op));
   if (!parent.valid()) return -1;
+  if ((op.flags & kReplace) && unlinkat(parent.get(), op.leaf, 0) != 0 && errno != ENOENT) return -1;
   const Fd file(openat(parent.get(), op.leaf, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, op.mode));
   if (!file.valid()) return -1;
   const std::size_t length = strlen(op.text);
@@ -278,6 +308,8 @@ int perform_on_tree(Tree& tree, const ChildOperation& op) {
       return do_root_tmpfs(tree);
     case Step::root_bind:
       return do_root_bind(tree, op);
+    case Step::root_layer:
+      return do_root_layer(tree, op);
     case Step::directory:
       return do_directory(tree, op);
     case Step::mount_point:

@@ -8,6 +8,8 @@
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
+namespace {
+}
 
 Result<UidRanges> UidRanges::open(const std::string& lock_file, const std::string& whose) {
   BULKHEAD_TRY(make_directories(lock_file.substr(0, lock_file.rfind('/')), 0755));
@@ -15,7 +17,7 @@ Result<UidRanges> UidRanges::open(const std::string& lock_file, const std::strin
   BULKHEAD_ASSIGN(ranges.file_, open_file(lock_file, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
   BULKHEAD_ASSIGN(ranges.space_, own_uid_space());
   if (ranges.space_.count != 0)
-    ranges.next_ = static_cast<std::uint32_t>(std::hash<std::string>{}(whose) % ranges.space_.count);
+    ranges.next_ = static_cast<std::uint32_t>(std::hash<std::string>{}(whose) % ranges.for_sandboxes());
   return ranges;
 }
 
@@ -30,23 +32,32 @@ Result<> UidRanges::lock(std::uint32_t index, short type) {
   return {};
 }
 
-Result<std::uint32_t> UidRanges::acquire() {
+// Where the host's own space is not whole, in a container, none are kept for images.
+std::uint32_t UidRanges::for_sandboxes() const {
+  const bool whole = space_.first == kRangeFirst && space_.count == kRangeCount && space_.step == kRangeSize;
+  return whole ? kRangeCount - kStoreRanges : space_.count;
+}
+
+Result<std::uint32_t> UidRanges::acquire(RangeUse use) {
   if (space_.count == 0)
     return fail("acquire uid range", "", "no ids of a sandbox's own are mapped here (/proc/self/uid_map)",
                 "give the container 65536 ids more than its own");
-  for (std::uint32_t tried = 0; tried < space_.count; ++tried) {
-    const std::uint32_t index = (next_ + tried) % space_.count;
+  const bool store = use == RangeUse::store;
+  const std::uint32_t count = store ? space_.count - for_sandboxes() : for_sandboxes();
+  if (count == 0) return fail("acquire uid range", "", "images need all of the host's uid space, which a container has not");
+  for (std::uint32_t tried = 0; tried < count; ++tried) {
+    const std::uint32_t index = store ? for_sandboxes() + tried : (next_ + tried) % count;
     const std::uint32_t base = space_.first + index * space_.step;
     if (held_.contains(base)) continue;
     if (auto locked = lock(index, F_WRLCK); !locked) {
       if (locked.error().code == EAGAIN || locked.error().code == EACCES) continue;
       return std::unexpected(locked.error());
     }
-    next_ = (index + 1) % space_.count;
+    if (!store) next_ = (index + 1) % count;
     held_.emplace(base, RangeNamespace());
     return base;
   }
-  return fail("acquire uid range", "", "all " + std::to_string(space_.count) + " are taken");
+  return fail("acquire uid range", "", "all " + std::to_string(count) + " are taken");
 }
 
 Result<> UidRanges::adopt(std::uint32_t base) {

@@ -13,6 +13,7 @@ namespace bulkhead {
 inline constexpr std::uint32_t kRangeSize = 65536;
 inline constexpr std::uint32_t kRangeFirst = 0x70000000;  // above what systemd and /etc/subuid hand out by default
 inline constexpr std::uint32_t kRangeCount = 4096;
+inline constexpr std::uint32_t kStoreRanges = 64;  // the last of them: see RangeUse::store
 inline constexpr std::uint32_t kInsideUserId = 1000;
 
 // A user namespace that maps 0…65535 to the range at `base`, created under that range's own first uid: what the kernel

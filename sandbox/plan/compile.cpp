@@ -152,7 +152,11 @@ void add_inside_namespaces(Builder& b) {
 }
 
 void add_root(Builder& b) {
-  if (b.spec.root_directory().empty()) {
+  if (const auto& image = b.spec.root_image()) {
+    Operation& op = b.add(Step::root_layer, b.spec.origin("root"));
+    op.target = image->text();
+    op.text = b.place.image_tree;
+  } else if (b.spec.root_directory().empty()) {
     b.add(Step::root_tmpfs, b.spec.origin("root"));
   } else {
     b.add(Step::root_bind, b.spec.origin("root")).text = b.spec.root_directory();
@@ -185,7 +189,7 @@ void add_mount_point(Builder& b, const SandboxPath& target, const Origin& origin
   b.made.insert(target.str());
 }
 
-void add_file(Builder& b, const std::string& target, std::string content) {
+void add_file(Builder& b, const std::string& target, std::string content, std::uint32_t flags = 0) {
   if (b.made.contains(target)) return;  // the policy mounts its own
   for (SandboxPath above = SandboxPath::parse(target)->parent(); !above.is_root(); above = above.parent())
     if (b.mounted.contains(above.str())) return;  // as it does here
@@ -194,6 +198,11 @@ void add_file(Builder& b, const std::string& target, std::string content) {
   op.target = target;
   op.text = std::move(content);
   op.mode = 0444;
+  op.flags = flags;
+}
+
+void add_hosts(Builder& b, std::uint32_t flags) {
+  add_file(b, "/etc/hosts", "127.0.0.1\tlocalhost " + b.spec.hostname() + "\n::1\tlocalhost\n", flags);
 }
 
 // Accounts as the sandbox sees them; the host's own never show.
@@ -208,7 +217,7 @@ void add_accounts(Builder& b) {
   group += "agent:x:" + gid + ":\nnogroup:x:65534:\n";
   add_file(b, "/etc/passwd", passwd);
   add_file(b, "/etc/group", group);
-  add_file(b, "/etc/hosts", "127.0.0.1\tlocalhost " + b.spec.hostname() + "\n::1\tlocalhost\n");
+  add_hosts(b, 0);
   add_file(b, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n");
 }
 
@@ -311,7 +320,10 @@ void add_shared_root(Builder& b, const std::vector<MountSpec>& mounts, const Own
   for (const MountSpec& mount : mounts)
     if (own.targets.contains(mount.target.str()) && !own.below(mount.target))
       add_mount_point(b, mount.target, mount.origin);
-  if (b.spec.root_directory().empty()) add_accounts(b);
+  if (b.spec.root_image())
+    add_hosts(b, kReplace);  // images have none, or an empty one: whoever runs them brings it
+  else if (b.spec.root_directory().empty())
+    add_accounts(b);
   b.add(Step::seal, b.spec.origin("devices")).target = "/dev";
   b.add(Step::seal, b.spec.origin("root")).target = "/";
   b.add(Step::pivot, kBuiltIn);
@@ -422,6 +434,7 @@ Result<> check(const SandboxSpec& spec, const CommandSpec& command, const Placem
   if (!place.use_host_identity && place.range_base == 0) return fail("plan", "identity", "no uid range was given");
   if (std::find(spec.devices().begin(), spec.devices().end(), "null") == spec.devices().end())
     return fail("plan", "/devices", "must have 'null': files of /proc are masked with it");
+  if (spec.root_image() && place.image_tree.empty()) return fail("plan", "/root", "its image was not unpacked");
   const bool ports = !spec.tcp_bind().any || !spec.tcp_connect().any;
   if (ports && !landlock::knows_tcp(host.landlock_abi))
     return fail("plan", "/tcp", "ports need Landlock with ABI 4; this kernel has " + std::to_string(host.landlock_abi),

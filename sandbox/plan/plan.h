@@ -29,6 +29,7 @@ enum class Step : std::uint8_t {
   // the root, up to `pivot`: the same for every sandbox of a policy, so the launcher may prepare it once
   root_tmpfs,   // a tmpfs that becomes /
   root_bind,    // text: host directory that becomes /
+  root_layer,   // text: host directory that becomes /, below a tmpfs for what we add; target: what it is, for people
   directory,    // target; mode
   mount_point,  // target; flags: kFile
   bind,         // target, text: host path; flags: MountFlag. A symbolic link as source is made again, not followed
@@ -77,8 +78,9 @@ enum MountFlag : std::uint32_t {
   kOptional = 4,
   kDevice = 8,
   kSandboxOwned = 16,
-  kFile = 32,   // the launcher says so of a mount point whose source is no directory
-  kCovers = 64  // proc: takes the place of what is mounted there
+  kFile = 32,     // the launcher says so of a mount point whose source is no directory
+  kCovers = 64,   // proc: takes the place of what is mounted there
+  kReplace = 128  // of a file: what stands there goes
 };
 
 struct Operation {
@@ -110,6 +112,7 @@ struct Placement {
   WallSet forgo;                  // walls that the policy requires and that need not stand for this sandbox all the
                                   // same: a worker of ours, for a run whose own policies go on without them
   std::string disk;               // what it keeps on disk stands below this directory, bounded by the launcher; or empty
+  std::string image_tree;         // of a policy whose root is an image: where it is unpacked
   bool learn = false;             // observe what the command asks for (`--explain`, `policy learn`)
 };
 

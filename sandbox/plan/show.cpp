@@ -21,6 +21,7 @@ constexpr std::array kStepNames{"create_cgroup",
                                 "new_namespaces",
                                 "root_tmpfs",
                                 "root_bind",
+                                "root_layer",
                                 "directory",
                                 "mount_point",
                                 "bind",
@@ -57,7 +58,7 @@ std::string flags_text(std::uint32_t flags) {
   std::string text;
   for (const auto& [flag, word] :
        {std::pair{kReadOnly, "read-only"}, std::pair{kNoExec, "noexec"}, std::pair{kOptional, "optional"},
-        std::pair{kDevice, "device"}, std::pair{kSandboxOwned, "sandbox-owned"}})
+        std::pair{kDevice, "device"}, std::pair{kSandboxOwned, "sandbox-owned"}, std::pair{kReplace, "replacing"}})
     if (flags & flag) text += std::string(text.empty() ? "" : ",") + word;
   return text;
 }
@@ -81,9 +82,9 @@ std::string sentence(const Operation& op) {
   if (op.step == Step::file) {
     out += " (" + std::to_string(op.text.size()) + " bytes)";
   } else if (!op.text.empty() || op.step == Step::capabilities || op.step == Step::bounding_set) {
-    out += (op.step == Step::symlink                              ? " -> "
-            : op.step == Step::bind || op.step == Step::root_bind ? " from "
-                                                                  : " ") +
+    out += (op.step == Step::symlink                                                             ? " -> "
+            : op.step == Step::bind || op.step == Step::root_bind || op.step == Step::root_layer ? " from "
+                                                                                                 : " ") +
            (op.text.empty() ? std::string("none") : op.text);
   }
   switch (op.step) {

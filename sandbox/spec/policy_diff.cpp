@@ -57,6 +57,24 @@ void more_environment(const SandboxSpec& from, const SandboxSpec& to, Changes& m
       more.push_back({"environment.pass", "see the caller's variable " + name});
 }
 
+void more_of_image(const SandboxSpec& from, const SandboxSpec& to, Changes& more) {
+  if (!to.root_image()) return;
+  static const ImageRoot none;
+  const ImageRoot &a = from.root_image() ? *from.root_image() : none, &b = *to.root_image();
+  for (const std::string& name : b.environment)
+    if (std::ranges::none_of(a.environment, [&](const std::string& known) { return covers(known, name); }))
+      more.push_back({"root.environment", "have its variable " + name + " set by the image"});
+  if (b.keep_user_attributes && !a.keep_user_attributes)
+    more.push_back({"root.keep", "see the image's extended attributes"});
+  if (!from.root_image()) return;
+  if (b.bytes > a.bytes)
+    more.push_back(
+        {"root.size", "have a larger image: " + format_bytes(b.bytes) + " instead of " + format_bytes(a.bytes)});
+  if (b.entries > a.entries)
+    more.push_back({"root.inodes", "have an image of more files: " + std::to_string(b.entries) + " instead of " +
+                                       std::to_string(a.entries)});
+}
+
 void more_ports(const char* key, const char* what, const TcpPorts& a, const TcpPorts& b, Changes& more) {
   if (a.any) return;
   std::string ports;
@@ -87,6 +105,7 @@ Changes more(const SandboxSpec& from, const SandboxSpec& to) {
   more_ports("tcp.connect", "connect to TCP ports: ", from.tcp_connect(), to.tcp_connect(), more);
   more_limits(from.limits(), to.limits(), more);
   more_environment(from, to, more);
+  more_of_image(from, to, more);
   return more;
 }
 

@@ -7,8 +7,8 @@ namespace {
 
 // What a policy shows at a path.
 struct View {
-  enum Kind { nothing, host, own } kind = nothing;  // own: a tmpfs
-  std::string source;                               // of host: the path there
+  enum Kind { nothing, host, image, own } kind = nothing;  // own: a tmpfs
+  std::string source;                                      // of host: the path there; of image: which
   bool writable = false;
   bool executable = false;
   std::uint64_t size_bytes = 0;  // of own
@@ -27,6 +27,8 @@ View view_at(const SandboxSpec& spec, const SandboxPath& path) {
             .writable = false,
             .executable = true,
             .size_bytes = 0};
+  if (const auto& root = spec.root_image())
+    view = {.kind = View::image, .source = root->text(), .writable = false, .executable = true, .size_bytes = 0};
   std::size_t longest = 0;
   for (const MountSpec& mount : spec.mounts()) {
     if (path != mount.target && !path.is_below(mount.target)) continue;
@@ -43,6 +45,7 @@ View view_at(const SandboxSpec& spec, const SandboxPath& path) {
 }
 
 std::string named(const std::string& path, const View& view) {
+  if (view.kind == View::image) return path + " of the image " + view.source;
   return view.kind == View::host && view.source != path ? path + " (" + view.source + " of the host)" : path;
 }
 
@@ -50,12 +53,15 @@ std::string named(const std::string& path, const View& view) {
 
 void more_paths(const SandboxSpec& from, const SandboxSpec& to, std::vector<PolicyChange>& more) {
   std::set<SandboxPath> places;
-  if (!from.root_directory().empty() || !to.root_directory().empty()) places.insert(SandboxPath());
+  for (const SandboxSpec* spec : {&from, &to})
+    if (!spec->root_directory().empty() || spec->root_image()) places.insert(SandboxPath());
   for (const SandboxSpec* spec : {&from, &to})
     for (const MountSpec& mount : spec->mounts()) places.insert(mount.target);
   for (const SandboxPath& place : places) {
     const View a = view_at(from, place), b = view_at(to, place);
     if (b.kind == View::nothing) continue;
+    // Another image is said once; of the same one, what was hidden.
+    if (b.kind == View::image && !place.is_root() && view_at(from, SandboxPath()).source != b.source) continue;
     const std::string name = named(place.str(), b);
     const bool same = a.kind == b.kind && a.source == b.source;
     const auto add = [&](std::string text) { more.push_back({"mounts", std::move(text)}); };

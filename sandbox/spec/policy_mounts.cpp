@@ -52,7 +52,7 @@ Result<std::string> read_host_path(const JsonNode& node) {
 Result<> PolicyReader::read_root() {
   const JsonNode root = part("root");
   BULKHEAD_TRY(root.object());
-  static const std::vector<std::string> kinds{"host", "directory"};
+  static const std::vector<std::string> kinds{"host", "directory", "image"};
   const auto from = root.find("from");
   if (!from) return root.refuse("needs the key 'from'", "'from' is one of " + one_of(kinds));
   BULKHEAD_ASSIGN(const std::string kind, from->word(kinds));
@@ -65,6 +65,8 @@ Result<> PolicyReader::read_root() {
     BULKHEAD_ASSIGN(spec_.root_directory_, read_host_path(*path));
     return {};
   }
+
+  if (kind == "image") return read_image_root(root);
 
   static const std::vector<std::string> keys{"from", "paths"};
   BULKHEAD_TRY(root.object_of(keys));

@@ -21,8 +21,9 @@ class PolicyReader {
  private:
   Result<> read_head();  // version, name, hostname
   Result<> read_allow();
-  Result<> read_root();    // policy_mounts.cpp
-  Result<> read_mounts();  //
+  Result<> read_root();                            // policy_mounts.cpp
+  Result<> read_image_root(const JsonNode& root);  // policy_image.cpp
+  Result<> read_mounts();                          //
   Result<> read_mount(const std::string& target, const JsonNode& mount);
   Result<> read_bind(MountSpec& spec, const JsonNode& mount);
   Result<> read_tmpfs(MountSpec& spec, const JsonNode& mount);

@@ -42,6 +42,19 @@ struct MountSpec {
   bool operator==(const MountSpec&) const = default;
 };
 
+// A root that is unpacked from an OCI image layout, once, and shared read-only.
+struct ImageRoot {
+  std::string layout;                    // host directory, absolute
+  std::string reference;                 // org.opencontainers.image.ref.name; empty: the only image there
+  std::string digest;                    // "sha256:…" of a manifest or an index; empty: whichever it is
+  std::vector<std::string> environment;  // names taken from the image's configuration, "X*" for all that begin so
+  bool keep_user_attributes = false;     // extended attributes in user.*
+  std::uint64_t bytes = 0;               // bound of what its layers hold together
+  std::uint64_t entries = 0;
+  std::string text() const;  // "LAYOUT:REFERENCE@DIGEST", for people
+  bool operator==(const ImageRoot&) const = default;
+};
+
 // TCP ports that Landlock (ABI 4) lets be bound or connected to.
 struct TcpPorts {
   bool any = true;
@@ -122,6 +135,8 @@ class SandboxSpec {
   const std::string& root_directory() const { return root_directory_; }
   // Walls that must stand (`require`), with those that always must. Another that is missing is gone on without.
   const WallSet& required() const { return required_; }
+  // Or an image; then root_directory() is empty.
+  const std::optional<ImageRoot>& root_image() const { return root_image_; }
   const Origin& origin(const std::string& key) const;  // of a top-level key: "seccomp" -> "/seccomp" or "built-in"
 
   bool operator==(const SandboxSpec&) const = default;
@@ -143,6 +158,7 @@ class SandboxSpec {
   std::vector<std::string> devices_;
   std::string root_directory_;
   WallSet required_;
+  std::optional<ImageRoot> root_image_;
   std::map<std::string, Origin> origins_;
 };
 

@@ -43,7 +43,7 @@ _bulkhead() {
     journal) COMPREPLY=($(compgen -W 'latest --events --json --help' -- "$word")) ;;
     ps|doctor) COMPREPLY=($(compgen -W '--json --help' -- "$word")) ;;
     kill) COMPREPLY=($(compgen -W '--run --help' -- "$word")) ;;
-    clean) COMPREPLY=($(compgen -W '--check --kept --help' -- "$word")) ;;
+    clean) COMPREPLY=($(compgen -W '--check --kept --images --help' -- "$word")) ;;
   esac
 }
 complete -F _bulkhead bulkhead

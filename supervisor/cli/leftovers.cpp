@@ -1,6 +1,7 @@
 #include "supervisor/cli/leftovers.h"
 
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -10,6 +11,7 @@
 #include "sandbox/base/text.h"
 #include "sandbox/launch/cgroup.h"
 #include "sandbox/launch/disk_leftovers.h"
+#include "sandbox/launch/image_store.h"
 #include "sandbox/launch/launcher_client.h"
 #include "sandbox/sys/files.h"
 
@@ -88,6 +90,30 @@ std::vector<std::string> loop_devices_left(const StatePaths& state) {
   }
 }
 
+void find_images(const std::string& store, std::chrono::hours age, std::vector<Leftover>& out) {
+  for (const std::string& name : entries(store)) {
+    const std::string path = store + "/" + name;
+    struct stat ready{};
+    const bool whole = is_image_key(name) && ::lstat((path + "/ready").c_str(), &ready) == 0;
+    const auto unused = std::chrono::seconds(::time(nullptr) - ready.st_mtim.tv_sec);
+    if (whole && unused < age) continue;
+    if (!lock_unused_image(path)) continue;  // somebody makes it, or uses it
+    out.push_back({whole ? LeftoverKind::unused_image : LeftoverKind::half_image, path, ""});
+  }
+}
+
+// Under its lock, and out of its place before anything of it goes: whoever comes meanwhile makes it anew there.
+Result<> remove_image(const std::string& path) {
+  const auto lock = lock_unused_image(path);
+  if (!lock && (lock.error().code == ENOENT || lock.error().code == EBUSY)) return {};
+  if (!lock) return std::unexpected(lock.error());
+  const std::string away = path.ends_with(".removed") ? path : path + ".removed";
+  if (away == path) return remove_tree(path);
+  BULKHEAD_TRY(remove_tree(away));  // of a forerunner that was killed
+  if (::rename(path.c_str(), away.c_str()) != 0) return errno_error("rename", path);
+  return remove_tree(away);
+}
+
 Result<> remove(const StatePaths& state, const CgroupLayout& cgroups, const Leftover& leftover) {
   switch (leftover.kind) {
     case LeftoverKind::launcher: {
@@ -101,6 +127,9 @@ Result<> remove(const StatePaths& state, const CgroupLayout& cgroups, const Left
     case LeftoverKind::socket:
       if (::unlink(leftover.name.c_str()) != 0 && errno != ENOENT) return errno_error("remove", leftover.name);
       return {};
+    case LeftoverKind::half_image:
+    case LeftoverKind::unused_image:
+      return remove_image(leftover.name);
     case LeftoverKind::mount_point:
     case LeftoverKind::half_base:
     case LeftoverKind::run_directory:
@@ -132,6 +161,10 @@ std::string text(const Leftover& leftover) {
       return with("mount point");
     case LeftoverKind::half_base:
       return with("half-made base");
+    case LeftoverKind::half_image:
+      return with("half-unpacked image");
+    case LeftoverKind::unused_image:
+      return with("unpacked image that nobody uses");
     case LeftoverKind::run_directory:
       return with("directory of a run that is over:");
     case LeftoverKind::loop_device:
@@ -159,6 +192,7 @@ std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout
       for (const std::string& commit : entries(state.bases() + "/" + repository))
         if (is_object_id(commit) && !exists(state.base(repository, commit).ready()))
           out.push_back({LeftoverKind::half_base, state.base(repository, commit).directory(), ""});
+  find_images(state.images(), survivors.image_age, out);
   for (const std::string& run : entries(state.runs()))
     if (!survivors.live_runs.contains(run) && !survivors.kept_runs.contains(run))
       out.push_back({LeftoverKind::run_directory, state.runs() + "/" + run, ""});

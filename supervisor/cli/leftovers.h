@@ -2,6 +2,7 @@
 // alive has a part in. Unfinished runs are ended by a daemon first (verb_clean.cpp): it knows what they hold.
 #pragma once
 
+#include <chrono>
 #include <set>
 #include <string>
 #include <vector>
@@ -19,6 +20,8 @@ enum class LeftoverKind {
   socket,
   mount_point,
   half_base,
+  half_image,
+  unused_image,
   run_directory,
   loop_device,
   bound
@@ -38,6 +41,9 @@ struct Survivors {
   bool launcher = false;
   std::set<std::string> live_runs;  // of the daemon
   std::set<std::string> kept_runs;  // finished ones whose workspaces were to be kept
+  // Unpacked images that nobody uses and that nobody has used for this long. They are made anew when they are needed.
+  std::chrono::hours image_age = kKeepImages;
+  static constexpr std::chrono::hours kKeepImages{24 * 30};
 };
 
 // Private launchers (`sandbox run`) name their cgroup root after their pid: those of dead ones are leftovers, too.

@@ -228,6 +228,7 @@ Parser::Parser() {
   v = app.add_subcommand("clean", "Remove what dead runs left behind: directories, sockets, cgroups, worktree entries");
   v->add_flag("--check", clean.check, "only list it; exit 1 when there is something");
   v->add_flag("--kept", clean.kept, "also workspaces that runs were told to keep");
+  v->add_flag("--images", clean.images, "also unpacked images that nobody uses now");
   v->footer("Example:\n  sudo bulkhead clean --check");
   add(v, none, [this](Words&&) { return clean; });
 

@@ -94,7 +94,8 @@ struct KillOptions {
 
 struct CleanOptions {
   bool check = false;
-  bool kept = false;  // also workspaces that --keep-workspaces kept
+  bool kept = false;    // also workspaces that --keep-workspaces kept
+  bool images = false;  // also unpacked images that nobody uses now
 };
 
 struct DoctorOptions {

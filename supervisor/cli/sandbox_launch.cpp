@@ -60,14 +60,16 @@ Failure explain_failure(LauncherClient& launcher, const SandboxSpec& spec, Failu
 
 Outcome<LaunchPlan> plan_for(const Context& context, const SandboxSpec& spec, const HostFacts& host,
                              std::vector<std::string> command, std::uint32_t range, const std::string& cgroup,
-                             bool learn) {
-  const CommandSpec what{.argv = std::move(command),
-                         .environment = compose_environment(spec, context.caller.environment, {}),
-                         .directory = inside_directory(spec, context)};
+                             bool learn, const std::optional<PreparedImage>& image) {
+  CommandSpec what{.argv = std::move(command),
+                   .environment = compose_environment(spec, context.caller.environment, {}),
+                   .directory = inside_directory(spec, context)};
+  if (image) what.environment = with_image(std::move(what.environment), *image);
   Placement placement = placement_for(spec, context.caller);
   placement.cgroup = cgroup;
   placement.range_base = range;
   placement.learn = learn;
+  if (image) placement.image_tree = image->tree;
   return or_exit(ExitCode::host_lacks, compile_plan(spec, what, placement, host));
 }
 

@@ -1,12 +1,14 @@
 // What `sandbox run`, `sandbox plan` and `policy learn` have in common: a sandbox beside no repository.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "sandbox/launch/launcher_client.h"
 #include "supervisor/cli/context.h"
 #include "supervisor/cli/signals.h"
+#include "supervisor/core/images/images.h"
 
 namespace bulkhead {
 
@@ -18,10 +20,10 @@ Outcome<> try_dispensable(LauncherClient& launcher, const SandboxSpec& spec, Hos
 // `failed` itself.
 Failure explain_failure(LauncherClient& launcher, const SandboxSpec& spec, Failure failed);
 
-// The command as the caller would run it. `learn`: see Placement.
+// The command as the caller would run it. `learn`: see Placement. `image`: of a policy whose root is one.
 Outcome<LaunchPlan> plan_for(const Context& context, const SandboxSpec& spec, const HostFacts& host,
                              std::vector<std::string> command, std::uint32_t range, const std::string& cgroup,
-                             bool learn = false);
+                             bool learn = false, const std::optional<PreparedImage>& image = std::nullopt);
 
 // Until the sandbox ends. Signals go on to the command; a second Ctrl-C or SIGTERM ends the whole sandbox.
 Outcome<ExitRecord> wait_for_end(LauncherClient& launcher, const std::string& id, Signals& signals);

@@ -120,6 +120,7 @@ Outcome<int> clean_verb(const Context& context, const CleanOptions& options) {
   if (!state) return std::unexpected(state.error());
   say_live(state->survivors);
   if (options.kept) state->survivors.kept_runs.clear();
+  if (options.images) state->survivors.image_age = std::chrono::hours(0);
   if (options.check) {
     // What an unfinished run holds goes with it.
     state->survivors.kept_runs.insert(state->interrupted.begin(), state->interrupted.end());
@@ -135,6 +136,7 @@ Outcome<int> clean_verb(const Context& context, const CleanOptions& options) {
     state = look(context.state);
     if (!state) return std::unexpected(state.error());
     if (options.kept) state->survivors.kept_runs.clear();
+    if (options.images) state->survivors.image_age = std::chrono::hours(0);
   }
   for (const std::string& run : unfinished) {
     if (std::ranges::find(state->interrupted, run) == state->interrupted.end())

@@ -11,6 +11,7 @@
 #include "sandbox/sys/files.h"
 #include "supervisor/cli/console.h"
 #include "supervisor/cli/explain.h"
+#include "supervisor/cli/image_root.h"
 #include "supervisor/cli/learnt.h"
 #include "supervisor/cli/live_lines.h"
 #include "supervisor/cli/output_file.h"
@@ -34,9 +35,10 @@ struct Learner {
   LauncherClient& launcher;
   Signals& signals;
   std::uint32_t range;
+  std::optional<PreparedImage> image;  // of a root: proposals never change it
 
   Outcome<Round> run(const SandboxSpec& spec, const std::vector<std::string>& command, const std::string& id) {
-    auto plan = plan_for(context, spec, host, command, range, id, true);
+    auto plan = plan_for(context, spec, host, command, range, id, true, image);
     if (!plan) return std::unexpected(plan.error());
     View view = view_of(spec, *plan);
     const std::map<std::string, std::string>& environment = plan->command.environment;
@@ -118,7 +120,13 @@ Outcome<int> policy_learn_verb(const Context& context, const PolicyLearnOptions&
   auto signals = or_exit(ExitCode::fault, Signals::open({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}));
   if (!signals) return std::unexpected(signals.error());
 
-  Learner learner{.context = context, .host = *host, .launcher = *launcher, .signals = *signals, .range = *range};
+  Learner learner{
+      .context = context, .host = *host, .launcher = *launcher, .signals = *signals, .range = *range, .image = {}};
+  if (const auto& root = base->spec.root_image()) {
+    auto image = prepare_image(context, *launcher, *host, *root);
+    if (!image) return std::unexpected(image.error());
+    learner.image = *std::move(image);
+  }
   // The default is what every policy is silently: a proposal over it need not repeat it.
   nlohmann::json policy = options.policy == "default" ? nlohmann::json{{"version", 1}} : base->files.policy;
   // A profile beside the base's file is not beside the proposal's.

@@ -12,6 +12,7 @@
 #include "sandbox/sys/files.h"
 #include "supervisor/cli/console.h"
 #include "supervisor/cli/explain.h"
+#include "supervisor/cli/image_root.h"
 #include "supervisor/cli/output_file.h"
 #include "supervisor/cli/policies.h"
 #include "supervisor/cli/sandbox_ending.h"
@@ -81,12 +82,20 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   auto report = OutputFile::open("report", options.report);
   if (!report) return std::unexpected(report.error());
   if (auto tried = try_dispensable(*launcher, policy->spec, *host); !tried) return std::unexpected(tried.error());
+  std::optional<PreparedImage> image;
+  if (const auto& root = policy->spec.root_image()) {
+    auto prepared = prepare_image(context, *launcher, *host, *root);
+    if (!prepared) return std::unexpected(prepared.error());
+    image = *std::move(prepared);
+  }
   auto range = or_exit(ExitCode::host_lacks, launcher->acquire_range());
   if (!range) return std::unexpected(explain_failure(*launcher, policy->spec, range.error()));
   const bool observe = options.explain && can_be_observed(policy->spec.seccomp());
   if (options.explain && !observe)
     err_line("bulkhead: files and network are not explained: the policy's profile does not let them be seen");
-  auto plan = plan_for(context, policy->spec, *host, options.command, *range, "", observe);
+  // The launcher's own cgroup is the sandbox's; a worker that unpacks an image has one below.
+  const std::string cgroup = image ? "sandbox" : "";
+  auto plan = plan_for(context, policy->spec, *host, options.command, *range, cgroup, observe, image);
   if (!plan) return std::unexpected(explain_failure(*launcher, policy->spec, plan.error()));
   MissingWalls without;
   const auto go_without = [&](Wall wall, const std::string& answer) {
@@ -107,7 +116,7 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   if (observe && could_not_observe(*record)) {
     // The command has not run yet: somebody above us listens to system calls, who cannot be two.
     err_line("bulkhead: files and network are not explained: " + std::string(::strerrordesc_np(record->step_errno)));
-    auto again = plan_for(context, policy->spec, *host, options.command, *range, "");
+    auto again = plan_for(context, policy->spec, *host, options.command, *range, cgroup, false, image);
     if (!again) return std::unexpected(again.error());
     record = run_to_end(*launcher, policy->spec, *std::move(again), *signals, started, observed);
     if (!record) return std::unexpected(record.error());
@@ -141,7 +150,13 @@ Outcome<int> sandbox_plan_verb(const Context& context, const SandboxPlanOptions&
   auto policy = read_policy(options.policy);
   if (!policy) return std::unexpected(policy.error());
   std::vector<std::string> command = options.command.empty() ? std::vector<std::string>{"/bin/true"} : options.command;
-  auto plan = plan_for(context, policy->spec, *host, std::move(command), kExampleRange, "sandbox");
+  std::optional<PreparedImage> image;
+  if (const auto& root = policy->spec.root_image()) {
+    auto planned = planned_image(context, *root);
+    if (!planned) return std::unexpected(planned.error());
+    image = *std::move(planned);
+  }
+  auto plan = plan_for(context, policy->spec, *host, std::move(command), kExampleRange, "sandbox", false, image);
   if (!plan) return std::unexpected(plan.error());
   out_text(options.format == Format::json ? pretty(to_json(*plan)) : render(*plan));
   return 0;

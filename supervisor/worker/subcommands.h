@@ -22,5 +22,7 @@ Result<ExportFacts> export_agent(const ExportRequest& request);
 Result<CopyTreeFacts> copy_tree(const CopyTreeRequest& request);
 Result<HostLook> host_look(const HostLookRequest& request);
 Result<RemoveTreeFacts> remove_tree_contents(const RemoveTreeRequest& request);
+Result<SelectImageFacts> select_image(const SelectImageRequest& request);
+Result<UnpackImageFacts> unpack_image(const UnpackImageRequest& request);
 
 }  // namespace bulkhead

@@ -35,6 +35,8 @@ Result<std::string> run(std::string_view name, std::span<const std::string> opti
   if (name == CopyTreeRequest::subcommand) return answer(copy_tree, options);
   if (name == RemoveTreeRequest::subcommand) return answer(remove_tree_contents, options);
   if (name == HostLookRequest::subcommand) return answer(host_look, options);
+  if (name == SelectImageRequest::subcommand) return answer(select_image, options);
+  if (name == UnpackImageRequest::subcommand) return answer(unpack_image, options);
   return fail("run bulkhead-worker", printable(name, 64), "no such subcommand");
 }
 

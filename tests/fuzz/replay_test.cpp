@@ -35,6 +35,7 @@ TEST(FuzzCorpus, SeccompProfile) { replay(seccomp_profile, "tests/fuzz/corpus/se
 TEST(FuzzCorpus, ShippedSeccompProfiles) { replay(seccomp_profile, "policies/seccomp"); }
 TEST(FuzzCorpus, SeccompRules) { replay(seccomp_rules, "tests/fuzz/corpus/seccomp_rules"); }
 TEST(FuzzCorpus, Plan) { replay(plan, "tests/fuzz/corpus/plan"); }
+TEST(FuzzCorpus, ImageLayers) { replay(image_layers, "tests/fuzz/corpus/image_layers"); }
 TEST(FuzzCorpus, InitRecord) { replay(init_record, "tests/fuzz/corpus/init_record"); }
 TEST(FuzzCorpus, Observed) { replay(observed, "tests/fuzz/corpus/observed"); }
 

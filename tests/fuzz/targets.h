@@ -16,6 +16,7 @@ bool seccomp_rules(std::string_view input);    // a checked profile drawn from b
 bool plan(std::string_view input);             // an encoded plan
 bool init_record(std::string_view input);      // what init's descriptor holds
 bool observed(std::string_view input);         // what init notes of an observed sandbox
+bool image_layers(std::string_view input);     // two layers of an image
 
 inline void require(bool holds, const std::string& what) {
   if (!holds) throw std::logic_error(what);

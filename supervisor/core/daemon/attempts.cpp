@@ -219,8 +219,9 @@ Result<LaunchPlan> plan_command(RunContext& run, const Task& task, const Command
     BULKHEAD_TRY(SandboxPath::parse(inside));
     place.mounts.push_back(bind_mount(host, inside, MountAccess::read_only));
   }
+  if (const auto image = run.images.find(task.name); image != run.images.end()) place.image_tree = image->second.tree;
   const CommandSpec what{.argv = command.argv,
-                         .environment = compose_environment(spec, run.environment, extra),
+                         .environment = run.environment_of(task.name, extra),
                          .directory = *SandboxPath::parse(worker_place::workspace)};
   place.learn = !command.observations.empty();
   return compile_plan(spec, what, place, run.site.host);

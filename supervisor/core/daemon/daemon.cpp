@@ -241,10 +241,9 @@ void Daemon::handle_shell(const std::shared_ptr<ControlConnection>& connection, 
   if (descriptors.size() != 3) return refuse(connection, "shell needs three descriptors", "", 2);
   const std::string& host = agent->second.live_sandbox;
   const std::string id = host + "-shell-" + std::to_string(::getpid()) + "-" + std::to_string(++shells_);
-  const SandboxSpec& spec = run->context().specs.at(request.agent);
   std::map<std::string, std::string> extra{{"BULKHEAD_RUN", request.run}, {"BULKHEAD_AGENT", request.agent}};
   if (!request.term.empty()) extra["TERM"] = request.term;
-  const auto environment = compose_environment(spec, run->context().environment, extra);
+  const auto environment = run->context().environment_of(request.agent, extra);
   const std::vector<std::string> argv = request.argv.empty() ? std::vector<std::string>{"/bin/sh"} : request.argv;
   const auto started = site_.launcher.call([&](LauncherClient& c) {
     return c.exec(host, id, argv, environment, std::string(worker_place::workspace), descriptors[0].get(),

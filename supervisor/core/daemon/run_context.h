@@ -11,6 +11,7 @@
 #include "supervisor/core/api/messages.h"
 #include "supervisor/core/daemon/registrar.h"
 #include "supervisor/core/daemon/worker_runner.h"
+#include "supervisor/core/images/images.h"
 #include "supervisor/core/journal/blob_store.h"
 #include "supervisor/core/journal/journal.h"
 #include "supervisor/core/lifecycle/lifecycle.h"
@@ -29,7 +30,8 @@ struct DaemonSite {
   HostFacts host;
   StatePaths paths;
   std::string cgroup_root;
-  std::set<std::string> bases_in_the_making;  // directories
+  std::set<std::string> bases_in_the_making;   // directories
+  std::set<std::string> images_in_the_making;  // keys
 };
 
 struct AgentRuntime {
@@ -52,6 +54,7 @@ struct RunContext {
   std::optional<Workflow> workflow;                // none after taking over a run whose request is lost
   std::map<std::string, SandboxSpec> specs;        // by task
   std::set<std::string> unbounded_disks;           // tasks whose policy allows it, and has it so
+  std::map<std::string, PreparedImage> images;     // by task, of those whose root is one
   std::map<std::string, std::string> environment;  // the caller's, for policies to pass
   WallSet forgo;                                   // walls that are missing here and that none of its policies requires
   RunState state;
@@ -68,6 +71,9 @@ struct RunContext {
   std::uint32_t range_of(const std::string& agent) const {
     return state.agents.at(agent).workspace ? state.agents.at(agent).workspace->range_base : 0;
   }
+  // Of a task's commands: policy, then image, then `extra`.
+  std::map<std::string, std::string> environment_of(const std::string& task,
+                                                    const std::map<std::string, std::string>& extra) const;
   // A job for a worker that serves the repository's owner.
   WorkerJob owner_job(const std::string& agent, MountAccess access) const;
   WorkerJob range_job(WorkerKind kind, const std::string& agent, std::uint32_t range) const;

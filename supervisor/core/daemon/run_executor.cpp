@@ -8,6 +8,7 @@
 #include "sandbox/plan/required_walls.h"
 #include "sandbox/sys/files.h"
 #include "supervisor/core/daemon/attempts.h"
+#include "supervisor/core/daemon/image_roots.h"
 #include "supervisor/core/daemon/results.h"
 #include "supervisor/core/daemon/workspace_ranges.h"
 #include "supervisor/core/daemon/workspaces.h"
@@ -122,6 +123,7 @@ Async<> RunExecutor::take_over(std::vector<Event> history) {
 void RunExecutor::launcher_restarted() {
   context_.registrar->launcher_restarted();
   for (auto& [name, runtime] : context_.agents) runtime.mounted.clear();
+  hold_images_again(context_);
   if (const auto adopted = adopt_ranges(); !adopted) spdlog::error("{}", adopted.error().text());
 }
 

@@ -9,6 +9,7 @@
 #include "sandbox/plan/required_walls.h"
 #include "sandbox/sys/files.h"
 #include "supervisor/core/daemon/attempt_disk.h"
+#include "supervisor/core/daemon/image_roots.h"
 
 namespace bulkhead {
 namespace {
@@ -79,6 +80,7 @@ Async<> prepare_run(RunContext& run, RunRequest request) {
   }
   BULKHEAD_CO_ASSIGN(run.forgo, check_walls(run));
   BULKHEAD_CO_TRY(prepare_disks(run));
+  BULKHEAD_CO_TRY(co_await prepare_images(run));
   run.owner = {.uid = request.caller.uid, .gid = request.caller.gid, .groups = request.caller.groups};
   run.environment = request.caller.environment;
 

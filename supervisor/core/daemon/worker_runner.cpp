@@ -43,7 +43,7 @@ Result<WorkerRunner> WorkerRunner::create(LauncherLink& launcher, const HostFact
   WorkerRunner runner(launcher, host, std::move(worker_path));
   for (const auto& [kind, name] :
        {std::pair{WorkerKind::reader, "worker"}, std::pair{WorkerKind::copier, "copy-worker"},
-        std::pair{WorkerKind::owner, "owner-worker"}}) {
+        std::pair{WorkerKind::owner, "owner-worker"}, std::pair{WorkerKind::image, "image-worker"}}) {
     BULKHEAD_ASSIGN(SandboxSpec spec, read_spec(name, policy_dirs));
     runner.specs_.emplace(kind, std::move(spec));
   }

@@ -22,12 +22,12 @@ struct OwnerIdentity {
   std::vector<gid_t> groups;
 };
 
-enum class WorkerKind { reader, copier, owner };  // policies worker, copy-worker, owner-worker
+enum class WorkerKind { reader, copier, owner, image };  // policies worker, copy-worker, owner-worker, image-worker
 
 struct WorkerJob {
   WorkerKind kind = WorkerKind::reader;
   std::string place;             // "<run>/<agent>": where its cgroup stands
-  std::uint32_t range_base = 0;  // reader, copier
+  std::uint32_t range_base = 0;  // reader, copier, image
   OwnerIdentity owner;           // owner
   std::vector<MountSpec> mounts;
   WallSet forgo;                         // walls that the run it serves goes on without

@@ -8,6 +8,7 @@
 //     bases/<repository>[-shallow]/<commit>/          made once per repository and base commit
 //       pack  shallow                       what is reachable from the commit (shallow: only of a shallow repository)
 //       tree/                               the checkout that every workspace has as its lower directory
+//     images/<key>[.making]/{ready,tree/}    unpacked OCI images: see ImageStore
 //     runs/<run>/<agent>/
 //       stub/                               what the repository's worktree entry points to; stays empty
 //       import.pack                         the agent's commits on their way into the repository
@@ -117,6 +118,7 @@ class StatePaths {
   std::string launcher_socket() const { return root_ + "/launcher.sock"; }
   std::string mounts() const { return root_ + "/mnt"; }
   std::string bases() const { return root_ + "/bases"; }
+  std::string images() const { return root_ + "/images"; }
   std::string runs() const { return root_ + "/runs"; }
 
   BasePaths base(std::string_view repository_key, std::string_view commit) const;

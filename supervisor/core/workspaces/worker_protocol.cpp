@@ -43,7 +43,7 @@ using nlohmann::json;
 enum class Need { required, optional };
 
 // What a text may be. One listing of each struct's members (describe, below) serves argv and JSON, both ways.
-enum class Kind { text, path, object, stream, state_name };
+enum class Kind { text, path, object, stream, state_name, digest };
 
 constexpr std::size_t max_text = 4096;
 
@@ -59,6 +59,8 @@ std::string_view kind_name(Kind kind) {
       return "an absolute path or fd:N";
     case Kind::state_name:
       return "a name ([a-z0-9][a-z0-9._-]{0,62})";
+    case Kind::digest:
+      return "a digest (sha256:…)";
   }
   return {};
 }
@@ -81,6 +83,8 @@ bool is_kind(Kind kind, std::string_view text) {
       return text.starts_with('/') || is_fd_stream(text);
     case Kind::state_name:
       return is_state_name(text);
+    case Kind::digest:
+      return text.starts_with("sha256:") && text.size() == 7 + 64 && is_object_id(text.substr(7));
   }
   return false;
 }
@@ -89,8 +93,10 @@ constexpr std::array<std::string_view, 2> ref_fates{"keep", "remove"};
 constexpr std::array<std::string_view, 4> merge_outcomes{"already_merged", "fast_forward", "merged", "conflict"};
 constexpr std::array<std::string_view, 5> host_kinds{"file", "directory", "socket", "other", "hidden"};
 constexpr auto words_of(HostKind) { return std::span<const std::string_view>(host_kinds); }
+constexpr std::array<std::string_view, 2> image_attributes{"drop", "user"};
 constexpr auto words_of(RefFate) { return std::span<const std::string_view>(ref_fates); }
 constexpr auto words_of(MergeOutcome) { return std::span<const std::string_view>(merge_outcomes); }
+constexpr auto words_of(ImageAttributes) { return std::span<const std::string_view>(image_attributes); }
 
 // clang-format off
 void describe(auto& v, InspectRequest& r) {
@@ -210,6 +216,21 @@ void describe(auto& v, HostLook& f) {
   v.list("paths", f.paths, kMostHostPaths);
   v.flag("more", f.more);
 }
+void describe(auto& v, SelectImageRequest& r) {
+  v.text("layout", r.layout, Kind::path);
+  v.text("reference", r.reference, Kind::text, Need::optional);
+  v.text("digest", r.digest, Kind::digest, Need::optional);
+  v.text("architecture", r.architecture, Kind::text);
+}
+void describe(auto& v, UnpackImageRequest& r) {
+  v.text("layout", r.layout, Kind::path);
+  v.text("digest", r.digest, Kind::digest);
+  v.text("architecture", r.architecture, Kind::text);
+  v.text("tree", r.tree, Kind::path);
+  v.choice("attributes", r.attributes);
+  v.number("max_bytes", r.max_bytes);
+  v.number("max_entries", r.max_entries);
+}
 
 void describe(auto& v, WorktreeFact& f) {
   v.text("path", f.path, Kind::text);
@@ -320,6 +341,14 @@ void describe(auto& v, CopyTreeFacts& f) {
   v.number("vanished", f.vanished);
 }
 void describe(auto& v, RemoveTreeFacts& f) { v.number("removed", f.removed); }
+void describe(auto& v, SelectImageFacts& f) { v.text("digest", f.digest, Kind::digest); }
+void describe(auto& v, UnpackImageFacts& f) {
+  v.texts("environment", f.environment, Kind::text, 256);
+  v.number("layers", f.layers);
+  v.number("bytes", f.bytes);
+  v.number("entries", f.entries);
+  v.number("left_out", f.left_out);
+}
 // clang-format on
 
 std::string option_name(std::string_view member) {
@@ -615,6 +644,8 @@ BULKHEAD_WORKER_REQUEST(HostLookRequest)
 BULKHEAD_WORKER_REQUEST(ExportRequest)
 BULKHEAD_WORKER_REQUEST(CopyTreeRequest)
 BULKHEAD_WORKER_REQUEST(RemoveTreeRequest)
+BULKHEAD_WORKER_REQUEST(SelectImageRequest)
+BULKHEAD_WORKER_REQUEST(UnpackImageRequest)
 BULKHEAD_WORKER_FACTS(InspectFacts)
 BULKHEAD_WORKER_FACTS(PackFacts)
 BULKHEAD_WORKER_FACTS(RegisterFacts)
@@ -630,5 +661,7 @@ BULKHEAD_WORKER_FACTS(HostLook)
 BULKHEAD_WORKER_FACTS(ExportFacts)
 BULKHEAD_WORKER_FACTS(CopyTreeFacts)
 BULKHEAD_WORKER_FACTS(RemoveTreeFacts)
+BULKHEAD_WORKER_FACTS(SelectImageFacts)
+BULKHEAD_WORKER_FACTS(UnpackImageFacts)
 
 }  // namespace bulkhead

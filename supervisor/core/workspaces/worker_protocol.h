@@ -454,6 +454,52 @@ struct HostLookRequest {
   bool operator==(const HostLookRequest&) const = default;
 };
 
+// ---- images (supervisor/image) ------------------------------------------------------------------------------------
+// Identity: an own uid range that no other sandbox ever has (LauncherClient::acquire_range), uid 1000. Mounts: the OCI
+// image layout at /in, read-only.
+
+struct SelectImageFacts {
+  std::string digest;  // "sha256:…", of a manifest for this architecture
+  bool operator==(const SelectImageFacts&) const = default;
+};
+
+// Which image of a layout is meant: see choose_manifest().
+struct SelectImageRequest {
+  using Facts = SelectImageFacts;
+  static constexpr std::string_view subcommand = "select-image";
+  std::string layout;
+  std::string reference;     // optional
+  std::string digest;        // optional: of a manifest or an index
+  std::string architecture;  // "amd64": Go's names
+  bool operator==(const SelectImageRequest&) const = default;
+};
+
+enum class ImageAttributes { drop, user };  // extended attributes: none, or those in user.*
+
+struct UnpackImageFacts {
+  std::vector<std::string> environment;  // "NAME=value", of the image's configuration
+  std::uint64_t layers = 0;
+  std::uint64_t bytes = 0;     // of all files of all layers
+  std::uint64_t entries = 0;   // of all layers
+  std::uint64_t left_out = 0;  // device nodes, pipes, sockets
+  bool operator==(const UnpackImageFacts&) const = default;
+};
+
+// Makes the root file system of the manifest `digest` in the empty directory `tree`, mounted read-write and owned by
+// uid 1000 inside: see ImageTree. On disk when it answers. When it fails it leaves what it made: remove it.
+struct UnpackImageRequest {
+  using Facts = UnpackImageFacts;
+  static constexpr std::string_view subcommand = "unpack-image";
+  std::string layout;
+  std::string digest;
+  std::string architecture;
+  std::string tree;
+  ImageAttributes attributes = ImageAttributes::drop;
+  std::uint64_t max_bytes = 0;
+  std::uint64_t max_entries = 0;
+  bool operator==(const UnpackImageRequest&) const = default;
+};
+
 // ---- both ways ---------------------------------------------------------------------------------------------------
 // Instantiated in worker_protocol.cpp for every request and facts type above.
 

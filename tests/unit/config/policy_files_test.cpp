@@ -45,7 +45,7 @@ const MountSpec* mount_at(const SandboxSpec& spec, std::string_view target) {
 }
 
 TEST_F(PolicyFilesTest, ShippedOnesLoadAndCompile) {
-  for (const char* name : {"default", "worker", "copy-worker", "owner-worker"}) {
+  for (const char* name : {"default", "worker", "copy-worker", "owner-worker", "image-worker"}) {
     const auto spec = load_policy(name, {kShipped});
     ASSERT_TRUE(spec) << refusal(spec);
     EXPECT_EQ(spec->name(), name);

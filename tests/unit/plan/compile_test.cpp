@@ -208,6 +208,30 @@ TEST(Plan, OwnFilesGiveWayToAMountedDirectory) {
   EXPECT_EQ(index_of(plan, Step::file, "/etc/passwd"), plan.operations.size());
 }
 
+TEST(Plan, AnImageIsARootBelowALayerOfOurs) {
+  const json policy = {{"version", 1}, {"root", {{"from", "image"}, {"path", "/srv/image"}, {"reference", "app"}}}};
+  const CommandSpec command{.argv = {"true"}, .environment = {}, .directory = {}};
+  EXPECT_EQ(compile_plan(spec_of(policy), command, fixed_place(), fixed_host()).error().text(),
+            "plan /root: its image was not unpacked");
+  Placement place = fixed_place();
+  place.image_tree = "/state/images/x/tree";
+  const LaunchPlan plan = plan_of(policy, place);
+  const auto at = index_of(plan, Step::root_layer);
+  ASSERT_LT(at, plan.operations.size());
+  EXPECT_EQ(plan.operations[at].text, "/state/images/x/tree");
+  EXPECT_EQ(plan.operations[at].target, "/srv/image:app");
+  EXPECT_EQ(plan.operations[at].origin, "/root");
+  EXPECT_EQ(index_of(plan, Step::root_tmpfs), plan.operations.size());
+  // Accounts are the image's own; the names of the loopback are whose network it is.
+  EXPECT_EQ(index_of(plan, Step::file, "/etc/passwd"), plan.operations.size());
+  const auto hosts = index_of(plan, Step::file, "/etc/hosts");
+  ASSERT_LT(hosts, plan.operations.size());
+  EXPECT_EQ(plan.operations[hosts].flags, kReplace);
+  EXPECT_LT(hosts, index_of(plan, Step::seal, "/"));
+  EXPECT_THAT(render(plan), HasSubstr("root_layer /srv/image:app from /state/images/x/tree"));
+  EXPECT_EQ(decode(encode(plan)).value().operations, plan.operations);
+}
+
 TEST(Plan, RefusesWhatTheHostCannotDo) {
   const SandboxSpec spec = spec_of({{"version", 1}});
   const CommandSpec command{.argv = {"true"}, .environment = {}, .directory = {}};

@@ -58,6 +58,22 @@ TEST(PolicyDiff, Paths) {
             (Lines{"mounts: read /usr/lib/x (/opt/x of the host)"}));
 }
 
+TEST(PolicyDiff, Images) {
+  const auto image = [](const std::string& more) {
+    return R"({"root": {"from": "image", "path": "/srv/image")" + more + "}}";
+  };
+  const std::string one = image(R"(, "reference": "one")"), two = image(R"(, "reference": "two")");
+  EXPECT_EQ(diff_policies(spec(one), spec(one)), PolicyDiff{});
+  EXPECT_EQ(allows(two, one), (Lines{"mounts: read / of the image /srv/image:two"}));
+  EXPECT_EQ(allows(one), (Lines{"mounts: read / of the image /srv/image:one"}));
+  EXPECT_EQ(
+      allows(image(R"(, "environment": ["PATH", "GO*"], "keep": ["xattrs"], "size": "16Gi", "inodes": 2000000)"),
+             image(R"(, "environment": ["GO*"])")),
+      (Lines{"root.environment: have its variable PATH set by the image",
+             "root.keep: see the image's extended attributes", "root.size: have a larger image: 16Gi instead of 8Gi",
+             "root.inodes: have an image of more files: 2000000 instead of 1000000"}));
+}
+
 TEST(PolicyDiff, WhatAMountHidesComesToLightWithoutIt) {
   EXPECT_EQ(allows(R"({"mounts": {"/srv": {"source": "/srv"}}})",
                    R"({"mounts": {"/srv": {"source": "/srv"}, "/srv/keys": {"tmpfs": "1Mi"}}})"),

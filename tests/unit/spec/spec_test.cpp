@@ -111,7 +111,7 @@ TEST(DefaultPolicy, ShowsNothingOfTheHostThatHoldsSecrets) {
 }
 
 TEST(ShippedPolicies, AreRight) {
-  for (const char* name : {"default", "worker", "copy-worker", "owner-worker"}) {
+  for (const char* name : {"default", "worker", "copy-worker", "owner-worker", "image-worker"}) {
     const json document = read_json_file("policies/" + std::string(name) + ".json");
     const auto s = SandboxSpec::from_policy(document, profiles());
     ASSERT_TRUE(s) << name << ": " << s.error().text();
@@ -137,6 +137,13 @@ TEST(ShippedPolicies, GiveWorkersWhatTheyNeedAndNoMore) {
   const auto owner = SandboxSpec::from_policy(read_json_file("policies/owner-worker.json"), profiles()).value();
   EXPECT_EQ(owner.allowed(), (std::set{Loosening::host_identity, Loosening::writable_host}));
   EXPECT_TRUE(owner.capabilities().empty());
+
+  const auto image = SandboxSpec::from_policy(read_json_file("policies/image-worker.json"), profiles()).value();
+  EXPECT_EQ(image.allowed(), std::set{Loosening::writable_host});
+  EXPECT_TRUE(image.capabilities().empty());
+  EXPECT_LE(image.limits().memory_bytes, 512u << 20);
+  EXPECT_GT(image.limits().wall.count(), 0);
+  EXPECT_EQ(mount_at(image, "/tmp"), nullptr);
 }
 
 TEST(ApplyDefaults, IsIdempotentAndLeavesWhatItIsGiven) {
@@ -412,9 +419,62 @@ TEST(Root, IsTheHostsOrADirectory) {
   EXPECT_NE(mount_at(spec(R"({"root": {"from": "host"}})"), "/usr"), nullptr);
 }
 
+TEST(Root, IsAnImage) {
+  const std::string digest = "sha256:" + std::string(64, 'a');
+  const SandboxSpec least = spec(R"({"root": {"from": "image", "path": "/srv/image"}})");
+  ASSERT_TRUE(least.root_image());
+  EXPECT_EQ(*least.root_image(), (ImageRoot{.layout = "/srv/image",
+                                            .reference = {},
+                                            .digest = {},
+                                            .environment = {},
+                                            .bytes = 8ULL << 30,
+                                            .entries = 1'000'000}));
+  EXPECT_EQ(least.root_directory(), "");
+  EXPECT_EQ(mount_at(least, "/usr"), nullptr);
+  EXPECT_NE(mount_at(least, "/tmp"), nullptr);
+  const SandboxSpec all =
+      spec(R"({"root": {"from": "image", "path": "/srv/image", "reference": "app:1.2", "digest": ")" + digest +
+           R"(", "environment": ["PATH", "GO*"], "keep": ["xattrs"], "size": "1Gi", "inodes": 5000}})");
+  EXPECT_EQ(*all.root_image(), (ImageRoot{.layout = "/srv/image",
+                                          .reference = "app:1.2",
+                                          .digest = digest,
+                                          .environment = {"PATH", "GO*"},
+                                          .keep_user_attributes = true,
+                                          .bytes = 1ULL << 30,
+                                          .entries = 5000}));
+  EXPECT_EQ(all.root_image()->text(), "/srv/image:app:1.2@" + digest);
+}
+
+TEST(Root, AnImageIsRefusedWithWhatWasExpected) {
+  const auto with = [](const std::string& member) {
+    return refusal(R"({"root": {"from": "image", "path": "/srv/image", )" + member + "}}");
+  };
+  EXPECT_EQ(refusal(R"({"root": {"from": "image"}})"),
+            "/root: needs the key 'path': the directory of an OCI image layout");
+  EXPECT_EQ(refusal(R"({"root": {"from": "image", "path": "layout"}})").substr(0, 12), "/root/path: ");
+  EXPECT_EQ(with(R"("refernce": "x")"), "/root/refernce: unknown key 'refernce' | did you mean 'reference'?");
+  EXPECT_EQ(with(R"("reference": "")"),
+            "/root/reference: expected an image's name in its layout, at most 255 characters, got ''");
+  EXPECT_EQ(with(R"("digest": "sha256:12")"),
+            "/root/digest: expected 'sha256:' and 64 hexadecimal digits, got 'sha256:12' | index.json of the layout "
+            "lists the digests");
+  EXPECT_EQ(with(R"("digest": "sha256:)" + std::string(64, 'A') + "\"").substr(0, 14), "/root/digest: ");
+  EXPECT_EQ(with(R"("environment": ["*"])"),
+            "/root/environment/0: expected the name of a variable, or the beginning of one and '*', got '*'");
+  EXPECT_EQ(with(R"("environment": ["A", "A"])"), "/root/environment/1: 'A' is there twice");
+  for (const std::string word : {"setuid", "devices"})
+    EXPECT_EQ(with(R"("keep": [")" + word + "\"]"),
+              "/root/keep/0: '" + word +
+                  "' cannot be kept | in every sandbox setuid bits and device nodes of files are without effect");
+  EXPECT_EQ(with(R"("keep": ["acls"])"), "/root/keep/0: expected 'xattrs', got 'acls'");
+  EXPECT_EQ(with(R"("inodes": 3)").substr(0, 14), "/root/inodes: ");
+}
+
 TEST(Root, IsRefusedWithWhatWasExpected) {
-  EXPECT_EQ(refusal(R"({"root": {}})"), "/root: needs the key 'from' | 'from' is one of 'host' or 'directory'");
-  EXPECT_EQ(refusal(R"({"root": {"from": "image"}})"), "/root/from: expected 'host' or 'directory', got 'image'");
+  EXPECT_EQ(refusal(R"({"root": {}})"),
+            "/root: needs the key 'from' | 'from' is one of 'host', 'directory' or 'image'");
+  EXPECT_EQ(refusal(R"({"root": {"from": "tape"}})"),
+            "/root/from: expected 'host', 'directory' or 'image', got 'tape'");
   EXPECT_EQ(refusal(R"({"root": {"from": "directory"}})"),
             "/root: needs the key 'path': the directory that becomes the root");
   EXPECT_EQ(refusal(R"({"root": {"from": "directory", "path": "/x", "paths": []}})"),
@@ -630,6 +690,7 @@ TEST(Schema, KnowsTheKeysThatTheReaderKnows) {
   const json& roots = schema["root"]["oneOf"];
   EXPECT_EQ(keys_of(roots[0]["properties"]), hint_words(R"({"root": {"from": "host", "qqqqqqqqqqqq": 1}})"));
   EXPECT_EQ(keys_of(roots[1]["properties"]), hint_words(R"({"root": {"from": "directory", "qqqqqqqqqqqq": 1}})"));
+  EXPECT_EQ(keys_of(roots[2]["properties"]), hint_words(R"({"root": {"from": "image", "qqqqqqqqqqqq": 1}})"));
 }
 
 TEST(Schema, KnowsTheWordsThatTheReaderKnows) {

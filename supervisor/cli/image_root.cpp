@@ -1,0 +1,156 @@
+#include "supervisor/cli/image_root.h"
+
+#include <poll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "sandbox/base/text.h"
+#include "sandbox/launch/user_namespace.h"
+#include "sandbox/sys/files.h"
+#include "supervisor/cli/console.h"
+#include "supervisor/cli/policies.h"
+#include "supervisor/image/layout.h"
+
+namespace bulkhead {
+namespace {
+
+constexpr const char* kWorkerInside = "/bulkhead/bulkhead-worker";
+constexpr int kLookAgain = 20;  // milliseconds
+
+class ImageMaker {
+ public:
+  ImageMaker(const Context& context, LauncherClient& launcher, const HostFacts& host, const ImageRoot& root)
+      : context_(context), launcher_(launcher), host_(host), root_(root), store_(context.state.images()) {}
+
+  Outcome<PreparedImage> make() {
+    std::string digest = root_.digest;
+    if (!digest.empty()) {
+      auto found = find(digest);
+      if (!found || *found) return accepted(digest, std::move(found));
+    }
+    // Also where it is pinned: the digest may be that of an index.
+    auto selected = run(select_request(root_), "image-select", "");
+    if (!selected) return std::unexpected(selected.error());
+    digest = selected->digest;
+    bool told = false;
+    while (true) {
+      auto found = find(digest);
+      if (!found || *found) return accepted(digest, std::move(found));
+      auto begun = launcher_.begin_image(store_, key(digest), *range_ + kInsideUserId);
+      if (begun) {
+        auto made = unpack(digest, *begun);
+        if (!made) return std::unexpected(made.error());
+        return accepted(digest, Outcome<std::optional<UnpackedImage>>(*std::move(made)));
+      }
+      if (begun.error().code != EBUSY && begun.error().code != EEXIST)
+        return failure(ExitCode::host_lacks, begun.error());
+      if (!told && begun.error().code == EBUSY) err_line("bulkhead: another command is unpacking this image; waiting");
+      told = told || begun.error().code == EBUSY;
+      ::poll(nullptr, 0, kLookAgain);
+    }
+  }
+
+ private:
+  std::string key(const std::string& digest) const { return image_key(root_, digest); }
+
+  Outcome<std::optional<UnpackedImage>> find(const std::string& digest) {
+    return or_exit(ExitCode::host_lacks, launcher_.find_image(store_, key(digest)));
+  }
+
+  Outcome<PreparedImage> accepted(const std::string& digest, Outcome<std::optional<UnpackedImage>> image) {
+    if (!image) return std::unexpected(image.error());
+    return or_exit(ExitCode::bad_input, accept_image(root_, digest, **image));
+  }
+
+  Outcome<UnpackedImage> unpack(const std::string& digest, const std::string& tree) {
+    err_line("bulkhead: unpacking the image " + printable(root_.text()) + ", once");
+    const auto facts = run(unpack_request(root_, digest), "image-unpack", tree);
+    if (facts)
+      return or_exit(ExitCode::host_lacks, launcher_.finish_image(store_, key(digest), worker_facts_json(*facts)));
+    if (auto gone = launcher_.abandon_image(store_, key(digest)); !gone)
+      err_line("bulkhead: " + printable(gone.error().text()));
+    return std::unexpected(facts.error());
+  }
+
+  // One worker, from its start to its answer.
+  template <class Request>
+  Outcome<typename Request::Facts> run(const Request& request, const std::string& id, const std::string& tree) {
+    if (!policy_) {
+      auto policy = read_policy("image-worker");
+      if (!policy) return std::unexpected(policy.error());
+      auto range = or_exit(ExitCode::host_lacks, launcher_.acquire_range(RangeUse::store));
+      if (!range) return std::unexpected(range.error());
+      policy_ = std::move(policy->spec);
+      range_ = *range;
+    }
+    auto answer = or_exit(ExitCode::host_lacks, execute(worker_argv(request), id, tree));
+    if (!answer) return std::unexpected(answer.error());
+    auto facts = parse_worker_facts<typename Request::Facts>(*answer);
+    if (!facts) return failure(ExitCode::bad_input, of_layout(std::move(facts).error(), root_));
+    return *std::move(facts);
+  }
+
+  Result<std::string> execute(std::vector<std::string> argv, const std::string& id, const std::string& tree) {
+    Placement place{.cgroup = id, .range_base = *range_};
+    place.mounts = image_worker_mounts(root_, tree);
+    MountSpec worker;
+    BULKHEAD_ASSIGN(worker.target, SandboxPath::parse(kWorkerInside));
+    worker.source = context_.beside("bulkhead-worker");
+    worker.origin = "supervisor";
+    place.mounts.push_back(std::move(worker));
+    argv.front() = kWorkerInside;
+    const CommandSpec command{
+        .argv = std::move(argv), .environment = compose_environment(*policy_, {}, {}), .directory = SandboxPath()};
+    BULKHEAD_ASSIGN(LaunchPlan plan, compile_plan(*policy_, command, place, host_));
+    const Fd out(::memfd_create("bulkhead-facts", MFD_CLOEXEC)), err(::memfd_create("bulkhead-stderr", MFD_CLOEXEC));
+    if (!out.valid() || !err.valid()) return errno_error("memfd_create");
+    BULKHEAD_TRY(launcher_.launch(
+        {.id = id, .plan = std::move(plan), .stdout_fd = out.get(), .stderr_fd = err.get(), .capture_output = true}));
+    ExitRecord record;
+    do {
+      BULKHEAD_ASSIGN(record, launcher_.next_exit());
+    } while (record.id != id);
+    BULKHEAD_TRY(launcher_.acknowledge(id));
+    ::lseek(out.get(), 0, SEEK_SET);
+    BULKHEAD_ASSIGN(std::string answer, read_fd(out.get(), max_worker_facts));
+    // An orderly answer is exit 0 or 1; anything else is how its sandbox ended.
+    if (record.reason == EndReason::exited && record.exit_code <= 1 && !answer.empty()) return answer;
+    ::lseek(err.get(), 0, SEEK_SET);
+    const auto words = read_fd(err.get(), 1 << 20).value_or("");
+    return fail("unpack image", root_.text(), record.detail + (words.empty() ? "" : ": " + printable(words, 400)));
+  }
+
+  const Context& context_;
+  LauncherClient& launcher_;
+  const HostFacts& host_;
+  const ImageRoot& root_;
+  std::string store_;
+  std::optional<SandboxSpec> policy_;
+  std::optional<std::uint32_t> range_;
+};
+
+}  // namespace
+
+Outcome<PreparedImage> prepare_image(const Context& context, LauncherClient& launcher, const HostFacts& host,
+                                     const ImageRoot& root) {
+  return ImageMaker(context, launcher, host, root).make();
+}
+
+Outcome<PreparedImage> planned_image(const Context& context, const ImageRoot& root) {
+  const auto look = [&]() -> Result<PreparedImage> {
+    const ImagePlatform platform{.os = "linux", .architecture = host_architecture()};
+    BULKHEAD_ASSIGN(const ImageLayout layout, ImageLayout::open(root.layout));
+    BULKHEAD_ASSIGN(
+        const Descriptor manifest,
+        choose_manifest(layout, {.reference = root.reference, .digest = root.digest, .platform = platform}));
+    BULKHEAD_ASSIGN(const ImageManifest image, read_manifest(layout, manifest, platform));
+    UnpackImageFacts facts;
+    facts.environment = image.environment;
+    return accept_image(root, manifest.digest,
+                        {.tree = context.state.images() + "/" + image_key(root, manifest.digest) + "/tree",
+                         .facts = worker_facts_json(facts)});
+  };
+  return or_exit(ExitCode::bad_input, look());
+}
+
+}  // namespace bulkhead

@@ -1,0 +1,127 @@
+// Roots from images, below the verbs: who makes one, who uses one, and what a sandbox sees of it.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+
+#include "sandbox/launch/image_store.h"
+#include "sandbox/launch/user_namespace.h"
+#include "tests/support/sandbox_fixture.h"
+
+namespace bulkhead::test {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+const std::string kKey(64, 'a');
+
+class RootImage : public RootSandboxTest {
+ protected:
+  std::string store() const { return scratch_ + "/images"; }
+  std::string path() const { return store() + "/" + kKey; }
+  static std::uint32_t owner(LauncherClient& client) {
+    return client.acquire_range(RangeUse::store).value() + kInsideUserId;
+  }
+  static LauncherClient another() { return LauncherClient::start_private(launcher_path(), "").value(); }
+
+  // A root of one program and nothing else.
+  std::string make_tree() {
+    const std::string tree = scratch_ + "/tree";
+    for (const char* directory : {"", "/bin", "/etc"}) EXPECT_TRUE(make_directory(tree + directory, 0755));
+    EXPECT_EQ(std::system(("cp $(command -v busybox) " + tree + "/bin/sh && chmod 755 " + tree + " " + tree + "/bin " +
+                           tree + "/etc " + tree + "/bin/sh && echo image >" + tree + "/etc/hosts")
+                              .c_str()),
+              0);
+    return tree;
+  }
+  Outcome run_in(const std::string& tree, const std::string& script, json mounts = json::object()) {
+    const json policy = {
+        {"version", 1}, {"root", {{"from", "image"}, {"path", "/srv/image"}}}, {"mounts", std::move(mounts)}};
+    Placement place = placement();
+    place.image_tree = tree;
+    return run(spec_of(policy), {"/bin/sh", "-c", script}, place, "/");
+  }
+};
+
+TEST_F(RootImage, IsMadeByOneAndFoundByAll) {
+  EXPECT_FALSE(client_->find_image(store(), kKey).value());
+  const auto tree = client_->begin_image(store(), kKey, owner(*client_));
+  ASSERT_TRUE(tree) << tree.error().text();
+  struct stat st{};
+  ASSERT_EQ(::lstat(tree->c_str(), &st), 0);
+  EXPECT_GE(st.st_uid, kRangeFirst + (kRangeCount - kStoreRanges) * kRangeSize);
+  LauncherClient other = another();
+  EXPECT_EQ(other.begin_image(store(), kKey, owner(other)).error().code, EBUSY);
+  EXPECT_FALSE(other.find_image(store(), kKey).value());
+  EXPECT_EQ(lock_unused_image(path() + ".making").error().code, EBUSY);
+
+  const auto made = client_->finish_image(store(), kKey, "facts");
+  ASSERT_TRUE(made) << made.error().text();
+  EXPECT_EQ(made->tree, path() + "/tree");
+  const auto found = other.find_image(store(), kKey).value();
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->tree, made->tree);
+  EXPECT_EQ(found->facts, "facts");
+  EXPECT_EQ(other.begin_image(store(), kKey, owner(other)).error().code, EEXIST);
+  EXPECT_FALSE(exists(path() + ".making"));
+  EXPECT_EQ(lock_unused_image(path()).error().code, EBUSY);  // in use
+}
+
+TEST_F(RootImage, OfAMakerThatDiedNothingIsUsed) {
+  {
+    LauncherClient other = another();
+    const auto tree = other.begin_image(store(), kKey, owner(other));
+    ASSERT_TRUE(tree) << tree.error().text();
+    ASSERT_TRUE(write_file_atomic(*tree + "/half", "made"));
+  }
+  // Its launcher ends with it, and its lock.
+  while (!lock_unused_image(path() + ".making")) ::poll(nullptr, 0, 5);
+  EXPECT_FALSE(client_->find_image(store(), kKey).value());
+  const auto tree = client_->begin_image(store(), kKey, owner(*client_));
+  ASSERT_TRUE(tree) << tree.error().text();
+  EXPECT_TRUE(list_directory(*tree).value().empty());
+  EXPECT_TRUE(client_->abandon_image(store(), kKey));
+  EXPECT_TRUE(list_directory(store()).value().empty());
+  EXPECT_THAT(client_->finish_image(store(), kKey, "").error().text(), HasSubstr("it is not being made"));
+}
+
+TEST_F(RootImage, BelongsToARangeThatNoSandboxEverHas) {
+  EXPECT_THAT(client_->begin_image(store(), kKey, range() + kInsideUserId).error().text(),
+              HasSubstr("its owner must be of a store's uid range"));
+  for (const char* key : {"", "../../etc", "aa", "/"})
+    EXPECT_THAT(client_->begin_image(store(), key, owner(*client_)).error().text(), HasSubstr("is not the key of one"));
+  for (int i = 0; i < 20; ++i)
+    EXPECT_LT(client_->acquire_range().value(), kRangeFirst + (kRangeCount - kStoreRanges) * kRangeSize);
+}
+
+TEST_F(RootImage, IsARootInWhichTheRestIsMade) {
+  const std::string tree = make_tree();
+  const auto seen = run_in(tree, "for f in / /etc; do echo $f/*; done; read a </etc/hosts; echo $a");
+  EXPECT_EQ(seen.record.detail, "exited with status 0") << seen.err;
+  EXPECT_EQ(seen.out, "//bin //dev //etc //home //proc //tmp\n/etc/hosts\n127.0.0.1 localhost bulkhead\n");
+  // Mounts, files among them, where the image has nothing.
+  const auto mounted = run_in(tree, "read a </data/file; echo $a; echo x >/cache/x && echo written",
+                              {{"/data/file", {{"source", "/etc/hostname"}}}, {"/cache", {{"tmpfs", "1Mi"}}}});
+  EXPECT_THAT(mounted.out, HasSubstr("written")) << mounted.record.detail << mounted.err;
+  // The tree itself is as it was.
+  EXPECT_EQ(list_directory(tree).value(), (std::vector<std::string>{"bin", "etc"}));
+  EXPECT_EQ(read_file(tree + "/etc/hosts").value(), "image\n");
+}
+
+TEST_F(RootImage, CannotBeWritten) {
+  const std::string tree = make_tree();
+  EXPECT_EQ(::chmod((tree + "/etc").c_str(), 0777), 0);
+  for (const char* script : {"echo x >/etc/new", "echo x >/new", "echo x >>/etc/hosts", "echo x >/bin/sh"})
+    EXPECT_NE(run_in(tree, script).record.exit_code, 0) << script;
+  EXPECT_EQ(list_directory(tree + "/etc").value(), std::vector<std::string>{"hosts"});
+}
+
+TEST_F(RootImage, AMissingTreeIsASetupFailure) {
+  const auto r = run_in(scratch_ + "/none", "true");
+  EXPECT_EQ(r.record.reason, EndReason::setup_failed);
+  EXPECT_THAT(r.record.detail, HasSubstr("root_layer"));
+  EXPECT_THAT(r.record.detail, HasSubstr("No such file or directory"));
+}
+
+}  // namespace
+}  // namespace bulkhead::test
