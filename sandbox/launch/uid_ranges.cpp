@@ -8,8 +8,7 @@
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
-namespace {
-}
+namespace {}
 
 Result<UidRanges> UidRanges::open(const std::string& lock_file, const std::string& whose) {
   BULKHEAD_TRY(make_directories(lock_file.substr(0, lock_file.rfind('/')), 0755));
@@ -44,7 +43,8 @@ Result<std::uint32_t> UidRanges::acquire(RangeUse use) {
                 "give the container 65536 ids more than its own");
   const bool store = use == RangeUse::store;
   const std::uint32_t count = store ? space_.count - for_sandboxes() : for_sandboxes();
-  if (count == 0) return fail("acquire uid range", "", "images need all of the host's uid space, which a container has not");
+  if (count == 0)
+    return fail("acquire uid range", "", "images need all of the host's uid space, which a container has not");
   for (std::uint32_t tried = 0; tried < count; ++tried) {
     const std::uint32_t index = store ? for_sandboxes() + tried : (next_ + tried) % count;
     const std::uint32_t base = space_.first + index * space_.step;

@@ -111,9 +111,9 @@ struct Placement {
   std::vector<MountSpec> mounts;  // ours: workspace, home, inputs, reports; origin says which
   WallSet forgo;                  // walls that the policy requires and that need not stand for this sandbox all the
                                   // same: a worker of ours, for a run whose own policies go on without them
-  std::string disk;               // what it keeps on disk stands below this directory, bounded by the launcher; or empty
-  std::string image_tree;         // of a policy whose root is an image: where it is unpacked
-  bool learn = false;             // observe what the command asks for (`--explain`, `policy learn`)
+  std::string disk;        // what it keeps on disk stands below this directory, bounded by the launcher; or empty
+  std::string image_tree;  // of a policy whose root is an image: where it is unpacked
+  bool learn = false;      // observe what the command asks for (`--explain`, `policy learn`)
 };
 
 // A wall that the host lacks and the policy does not require: what would have been done, and is not.

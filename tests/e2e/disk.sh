@@ -32,7 +32,7 @@ same inodes disk_full "$(report full "agents['inodes']['attempts'][0]['ended']['
 same "inodes: the line behind it" /limits/inodes "$(report full "agents['inodes']['attempts'][0]['ended']['rule']")"
 for agent in fine deleted proud; do same "$agent" done "$(report full "agents['$agent']['outcome']")"; done
 [ "$(report full "agents['fine']['attempts'][0]['disk']['bytes'] >= 8 << 20")" = True ] || fail "its use of the disk is not reported"
-same "full, and went on" "writing to a full disk" "$(report full "agents['proud']['denials'][0]['what']")"
+same "full, and went on" "writing to a full disk" "$(report full "agents['proud']['denied'][0]['what']")"
 same "its work" new "$(git show bulkhead/full/fine:new)"
 nothing_left "after disks were filled"
 

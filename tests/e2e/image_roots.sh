@@ -89,11 +89,15 @@ same "unpacked once" 1 "$(cat "$scratch/a" "$scratch/b" | grep -c 'unpacking the
 same "both" "$(printf '%s\n' "$key" "${two#sha256:}" | sort | paste -sd' ')" "$(unpacked)"
 
 # Killed half way: nobody uses what is left, and the next one makes it anew.
-three=$(make_image "$scratch/layout" three --plain "$scratch/upper" "$scratch/lower")
+mkdir "$scratch/large"
+head -c 96M /dev/urandom >"$scratch/large/data"
+three=$(make_image "$scratch/layout" three --plain "$scratch/upper" "$scratch/lower" "$scratch/large")
 policy '"reference": "three"'
 "$binaries/bulkhead" --state "$state" sandbox run --policy "$scratch/image.json" -- true >"$scratch/c" 2>&1 &
 maker=$!
-wait_for test -d "$state/images/${three#sha256:}.making"
+until [ -d "$state/images/${three#sha256:}.making" ]; do
+  kill -0 "$maker" 2>/dev/null || fail "it was unpacked before anybody could kill it"
+done
 kill -9 "$maker"
 wait "$maker" 2>/dev/null || true
 finds_half() { ! bulkhead clean --check >"$scratch/leftovers" && grep -q half-unpacked "$scratch/leftovers"; }

@@ -151,7 +151,7 @@ expect 3 "missing walls: landlock:" run "$confine" --deny keyctl,landlock_create
 policy=default command=(sh -c 'unshare --mount true; test $? != 0')
 expect 0 "without the wall refusals-seen: Device or resource busy" run "$confine" --listen --
 same "missing walls" refusals-seen "$(missing_in_report)"
-same "denials seen" "[]" "$(in_report denials)"
+same "denials seen" "[]" "$(in_report denied)"
 printf 'version: 1\nrequire: [refusals-seen]\n' >"$scratch/seen.yaml"
 policy=$scratch/seen.yaml
 expect 3 "missing walls: refusals-seen: seccomp listener: Device or resource busy" run "$confine" --listen --

@@ -20,9 +20,8 @@ class Collector {
     return dispatch<RunStarted, AgentPlanned, RunCancelRequested, BaseReady, BaseFailed, WorkspaceReady,
                     AttemptIntended, SetupEnded, AttemptStarted, CheckpointIntended, CheckpointTaken, CheckpointFailed,
                     FaultInjected, DenialSeen, WallMissing, DiskUsed, AttemptEnded, Imported, ImportFailed,
-                    VerificationEnded,
-                    MergePrepareIntended, MergePrepared, MergeConflict, MergeRefused, Merged, MergeStale, AgentFinished,
-                    Cleaned, RunFinished>();
+                    VerificationEnded, MergePrepareIntended, MergePrepared, MergeConflict, MergeRefused, Merged,
+                    MergeStale, AgentFinished, Cleaned, RunFinished>();
   }
 
  private:

@@ -14,8 +14,8 @@
 //       import.pack                         the agent's commits on their way into the repository
 //       <attempt>/{disk/{upper,work,home},stdout,stderr,resume.json}
 //       verify-<name>/{disk/{upper,work,home},stdout,stderr}
-//                                           disk: see sandbox/launch/bounded_disks.h. Its content may show in the launcher's
-//                                           mount namespace only; disk-<boot>.img beside it then holds it
+//                                           disk: see sandbox/launch/bounded_disks.h. Its content may show in the
+//                                           launcher's mount namespace only; disk-<boot>.img beside it then holds it
 //       checkpoints/<n>/{upper,home}
 //
 // A component (run, agent, commit, repository key) that is not a plain name would leave the tree. Whoever reads names
