@@ -205,6 +205,8 @@ def ignore_signals(stage, attempt):
         finally:
             process.kill()
             process.wait()
+            # What it forked, by the path of this stage alone.
+            subprocess.run(["pkill", "-KILL", "-f", f"^{stage.attack} ignore_signals"], check=False)
     with begun(stage, attempt, ["ignore_signals"]) as process:
         process.send_signal(signal.SIGTERM)
         time.sleep(0.3)  # not a synchronisation: whatever the first signal does, it must be alive or the second proves nothing
