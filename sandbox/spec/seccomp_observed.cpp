@@ -1,4 +1,3 @@
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
@@ -13,6 +12,7 @@
 #include <string_view>
 
 #include "sandbox/init/path_calls.h"
+#include "sandbox/spec/native_architecture.h"
 #include "sandbox/spec/seccomp_profile.h"
 
 namespace bulkhead {
@@ -121,14 +121,6 @@ SeccompProfile observed_but(SeccompProfile profile, const std::set<std::string_v
 }  // namespace
 
 SeccompProfile observed(SeccompProfile profile) { return observed_but(std::move(profile), {}); }
-
-namespace {
-#if defined(__x86_64__)
-constexpr std::uint32_t kNativeArchitecture = AUDIT_ARCH_X86_64;
-#elif defined(__aarch64__)
-constexpr std::uint32_t kNativeArchitecture = AUDIT_ARCH_AARCH64;
-#endif
-}  // namespace
 
 bool can_be_observed(const SeccompProfile& profile) {
   const auto allows = [&](std::string_view name) {

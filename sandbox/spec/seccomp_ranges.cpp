@@ -1,6 +1,5 @@
 #include "sandbox/spec/seccomp_ranges.h"
 
-#include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 
@@ -8,16 +7,11 @@
 #include <cstddef>
 #include <map>
 
+#include "sandbox/spec/native_architecture.h"
+
 namespace bulkhead {
 namespace {
 
-#if defined(__x86_64__)
-constexpr std::uint32_t kNativeArchitecture = AUDIT_ARCH_X86_64;
-#elif defined(__aarch64__)
-constexpr std::uint32_t kNativeArchitecture = AUDIT_ARCH_AARCH64;
-#else
-#error "add this architecture's audit number"
-#endif
 constexpr std::uint32_t kForeignNumbers = 0x40000000;  // x32 on x86-64; no native call elsewhere
 constexpr std::uint32_t kNoCall = 0xffffffff;          // -1: a tracer's way to skip a call, and no foreign one
 

@@ -20,8 +20,10 @@ POLICY
 
 explain() { # POLICY COMMAND…: leaves $scratch/r.json and $output
   rm -f "$scratch/r.json"
-  bulkhead sandbox run --policy "$1" --explain --report "$scratch/r.json" -- "${@:2}" >"$output" 2>&1 </dev/null || true
+  local status=0
+  bulkhead sandbox run --policy "$1" --explain --report "$scratch/r.json" -- "${@:2}" >"$output" 2>&1 </dev/null || status=$?
   [ -s "$scratch/r.json" ] || fail "no report of: ${*:2}"
+  same "the status of: ${*:2}" "$status" "$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["exit_status"])' "$scratch/r.json")"
 }
 # Fields of the denial whose `what` is this; "None" where there is none.
 row() { # WHAT EXPRESSION over `d`
@@ -233,7 +235,7 @@ printf 'version: 1\nseccomp: strict\n' >"$scratch/strict.yaml"
 expect 0 "files and network are not explained" bulkhead sandbox run --policy "$scratch/strict.yaml" --explain -- true
 
 # Without --explain: calls and limits alone.
-bulkhead sandbox run --report "$scratch/r.json" -- sh -c 'echo >/usr/bin/mine; unshare -n true' >"$output" 2>&1 || true
+expect 1 "Read-only file system" bulkhead sandbox run --report "$scratch/r.json" -- sh -c 'echo >/usr/bin/mine; unshare -n true'
 is "write /usr/bin/mine" "$everything" None
 is "system call unshare" 'd["kind"]' system_call
 

@@ -99,7 +99,7 @@ until [ -d "$state/images/${three#sha256:}.making" ]; do
   kill -0 "$maker" 2>/dev/null || fail "it was unpacked before anybody could kill it"
 done
 kill -9 "$maker"
-wait "$maker" 2>/dev/null || true
+wait "$maker" 2>/dev/null && fail "the maker was not killed"
 finds_half() { ! bulkhead clean --check >"$scratch/leftovers" && grep -q half-unpacked "$scratch/leftovers"; }
 [ ! -d "$state/images/${three#sha256:}.making" ] || wait_for finds_half
 expect 0 "" in_image true
@@ -133,7 +133,9 @@ wait_for grep -q ready "$scratch/d"
 expect 0 "" bulkhead clean --images
 same "in use" "$key" "$(unpacked)"
 kill -TERM "$user"
-wait "$user" || true
+status=0
+wait "$user" || status=$?
+same "what the user ends with" 143 "$status"
 expect 0 "nothing left behind" bulkhead clean --check
 touch -d '40 days ago' "$state/images/$key/ready"
 expect 1 "unpacked image that nobody uses" bulkhead clean --check

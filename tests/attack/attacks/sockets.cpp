@@ -27,23 +27,20 @@ Outcome connect_unix(Arguments a) {
   return answered(connect(fd, reinterpret_cast<sockaddr*>(&address), size), "connect");
 }
 
-Outcome connect_tcp(Arguments a) {
+using OnAddress = int (*)(int, const sockaddr*, socklen_t);
+
+// Port a[0] of the loopback address.
+Outcome on_loopback(OnAddress call, const char* name, Arguments a) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   address.sin_port = htons(static_cast<uint16_t>(atoi(a[0].c_str())));
-  return answered(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), "connect");
+  return answered(call(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), name);
 }
 
-Outcome bind_tcp(Arguments a) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<uint16_t>(atoi(a[0].c_str())));
-  return answered(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), "bind");
-}
+Outcome connect_tcp(Arguments a) { return on_loopback(connect, "connect", a); }
+Outcome bind_tcp(Arguments a) { return on_loopback(bind, "bind", a); }
 
 // To an address that is nobody's (TEST-NET-1): without a route not even a packet leaves.
 Outcome reach_network(Arguments) {

@@ -10,6 +10,7 @@
 #include "sandbox/explain/denied.h"
 #include "sandbox/plan/plan.h"
 #include "supervisor/config/document.h"
+#include "tests/support/host_facts.h"
 
 namespace bulkhead {
 namespace {
@@ -29,11 +30,7 @@ SandboxSpec spec_of(const json& more = json::object()) {
 }
 
 View view_under(const SandboxSpec& spec) {
-  const HostFacts host{.kernel = "6.18",
-                       .cgroups = {.mode = CgroupMode::v2, .v2_parent = "/", .v1 = {}, .reason = {}},
-                       .last_capability = 40,
-                       .landlock_abi = 7,
-                       .device_nodes = {"null", "zero", "full", "random", "urandom", "tty"}};
+  const HostFacts host = testing::whole_host(7);
   const auto plan = compile_plan(spec, {.argv = {"/bin/true"}, .environment = {}, .directory = {}},
                                  {.cgroup = "c", .range_base = 1 << 20}, host);
   return view_of(spec, plan.value());

@@ -1,4 +1,5 @@
 #include "sandbox/explain/denied.h"
+#include "tests/support/host_facts.h"
 
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
@@ -30,11 +31,7 @@ View view_of_policy(const json& more = json::object()) {
     policy.merge_patch(more);
   }
   const SandboxSpec spec = SandboxSpec::from_policy(policy, {}).value();
-  const HostFacts host{.kernel = "6.18",
-                       .cgroups = {.mode = CgroupMode::v2, .v2_parent = "/", .v1 = {}, .reason = {}},
-                       .last_capability = 40,
-                       .landlock_abi = 7,
-                       .device_nodes = {"null", "zero", "full", "random", "urandom", "tty"}};
+  const HostFacts host = testing::whole_host(7);
   const auto plan = compile_plan(spec, {.argv = {"/bin/true"}, .environment = {}, .directory = {}},
                                  {.cgroup = "c", .range_base = 1 << 20}, host);
   return view_of(spec, plan.value());

@@ -7,6 +7,7 @@
 
 #include "sandbox/plan/plan.h"
 #include "sandbox/sys/files.h"
+#include "tests/support/host_facts.h"
 
 namespace bulkhead {
 namespace {
@@ -24,14 +25,7 @@ SandboxSpec spec_of(json policy) {
       .value();
 }
 
-HostFacts fixed_host() {
-  HostFacts host;
-  host.kernel = "6.1.0";
-  host.landlock_abi = 2;
-  host.cgroups = {.mode = CgroupMode::v2, .v2_parent = "/sys/fs/cgroup", .v1 = {}, .reason = {}};
-  host.device_nodes = {"null", "zero", "full", "random", "urandom", "tty"};
-  return host;
-}
+HostFacts fixed_host() { return testing::whole_host(2); }
 
 Placement fixed_place() {
   Placement place;

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "sandbox/plan/required_walls.h"
+#include "tests/support/host_facts.h"
 
 namespace bulkhead {
 namespace {
@@ -22,14 +23,7 @@ SandboxSpec spec_of(json more = json::object()) {
   return SandboxSpec::from_policy(apply_defaults(policy), {{"default", json::parse(profile)}}).value();
 }
 
-HostFacts whole_host() {
-  HostFacts host;
-  host.kernel = "6.1.0";
-  host.cgroups = {.mode = CgroupMode::v2, .v2_parent = "/sys/fs/cgroup", .v1 = {}, .reason = {}};
-  host.landlock_abi = 2;
-  host.device_nodes = {"null", "zero", "full", "random", "urandom", "tty"};
-  return host;
-}
+HostFacts whole_host() { return testing::whole_host(2); }
 
 HostFacts host_without(Wall wall) {
   HostFacts host = whole_host();
