@@ -44,8 +44,8 @@ pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 pkg_check_modules(CAP REQUIRED IMPORTED_TARGET libcap)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(YAMLCPP REQUIRED IMPORTED_TARGET yaml-cpp)
-set(OPENSSL_USE_STATIC_LIBS TRUE)
-find_package(OpenSSL REQUIRED COMPONENTS Crypto)  # EVP: SHA-256
+# SHA-256. OpenSSL's comes with two megabytes that are relocated at each start of `bulkhead`.
+pkg_check_modules(NETTLE REQUIRED IMPORTED_TARGET nettle)
 # Layers of images, in the worker: only the archive's tar, gzip and zstd are linked; the shared one brings a dozen libraries.
 pkg_check_modules(LIBARCHIVE REQUIRED IMPORTED_TARGET libarchive)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)

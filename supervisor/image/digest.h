@@ -1,10 +1,9 @@
 // Content digests as OCI writes them: "sha256:<64 hexadecimal digits>" (OCI image specification, descriptor.md).
 #pragma once
 
-#include <openssl/evp.h>
+#include <nettle/sha2.h>
 
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <string_view>
 
@@ -18,15 +17,12 @@ inline std::string_view digest_hex(std::string_view digest) { return digest.subs
 
 class Sha256 {
  public:
-  Sha256();
+  Sha256() { nettle_sha256_init(&context_); }
   void add(const void* bytes, std::size_t size);
   std::string digest();  // once
 
  private:
-  struct Free {
-    void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-  };
-  std::unique_ptr<EVP_MD_CTX, Free> context_;
+  sha256_ctx context_;
 };
 
 }  // namespace bulkhead

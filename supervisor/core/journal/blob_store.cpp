@@ -1,12 +1,13 @@
 #include "supervisor/core/journal/blob_store.h"
 
 #include <fcntl.h>
-#include <openssl/evp.h>
+#include <nettle/sha2.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdio>
 #include <vector>
 
@@ -55,16 +56,16 @@ Result<> write_blob(const std::string& directory, const std::string& temporary, 
 }  // namespace
 
 BlobId sha256_hex(std::string_view content) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  // Fails only without memory or without the algorithm, which every build of the library has.
-  if (EVP_Digest(content.data(), content.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1 || size != 32)
-    throw std::bad_alloc();
+  sha256_ctx context;
+  nettle_sha256_init(&context);
+  nettle_sha256_update(&context, content.size(), reinterpret_cast<const std::uint8_t*>(content.data()));
+  std::array<std::uint8_t, SHA256_DIGEST_SIZE> digest{};
+  nettle_sha256_digest(&context, digest.size(), digest.data());
   constexpr std::string_view kDigits = "0123456789abcdef";
   BlobId id;
-  for (unsigned i = 0; i < size; ++i) {
-    id += kDigits[digest[i] >> 4];
-    id += kDigits[digest[i] & 15];
+  for (const unsigned byte : digest) {
+    id += kDigits[byte >> 4];
+    id += kDigits[byte & 15];
   }
   return id;
 }
