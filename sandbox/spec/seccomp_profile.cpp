@@ -246,7 +246,7 @@ Result<SeccompProfile> parse_seccomp_profile(std::string name, const nlohmann::j
   static const std::vector<std::string> keys{"$schema",         "comment",      "defaultAction",
                                              "defaultErrnoRet", "defaultErrno", "architectures",
                                              "archMap",         "flags",        "syscalls"};
-  const JsonNode document("seccomp profile", profile);
+  const JsonNode document(kSeccompProfile, profile);
   BULKHEAD_TRY(document.object_of(keys));
   for (const char* text : {"$schema", "comment"})
     if (const auto node = document.find(text)) BULKHEAD_TRY(node->string());

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "sandbox/base/result.h"
@@ -44,6 +45,9 @@ struct SeccompProgram {
   std::vector<sock_filter> code;
   bool operator==(const SeccompProgram& other) const;
 };
+
+// What its errors have as Error::operation.
+inline constexpr std::string_view kSeccompProfile = "seccomp profile";
 
 // `capabilities` the sandbox keeps decide Docker's includes/excludes; errors carry a JSON pointer in Error::object.
 // Unknown keys, unknown actions and operators are refused; system calls that this libseccomp does not know are passed

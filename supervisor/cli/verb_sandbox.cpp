@@ -28,7 +28,7 @@ constexpr std::uint32_t kExampleRange = 0x70000000;  // `sandbox plan` asks no l
 // Where the rule behind an ending stands: "p.yaml:3:12: /limits/memory".
 std::string rule_text(const Document& policy, const std::string& origin) {
   if (!origin.starts_with('/')) return origin;  // "built-in"
-  if (!policy.positions.contains(origin)) return origin + " (by default)";
+  if (!positions(policy).contains(origin)) return origin + " (by default)";
   return located(policy, {.operation = {}, .object = origin}).text();
 }
 

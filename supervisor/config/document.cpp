@@ -39,18 +39,31 @@ Result<> check_characters(std::string_view text, const std::string& file_name) {
   return {};
 }
 
+Result<nlohmann::json> read_value(std::string_view text, std::string_view file_name, Positions* positions) {
+  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+  if (file_name.ends_with(".json")) return read_json(text, file_name, positions);
+  const std::size_t first = text.find_first_not_of(" \t\r\n");
+  if (first != std::string_view::npos && text[first] == '{') {
+    if (auto value = read_json(text, file_name, positions)) return value;
+    if (positions != nullptr) positions->clear();  // it may be YAML's own {key: value}
+  }
+  return read_yaml(text, file_name, positions);
+}
+
 }  // namespace
 
-Result<Document> read_document(std::string_view text, std::string file_name) {
-  constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+Result<Document> read_document(std::string text, std::string file_name) {
   if (text.size() > kMostText) return refuse_at(file_name, {}, "is larger than " + format_bytes(kMostText));
   BULKHEAD_TRY(check_characters(text, file_name));
-  if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
-  if (file_name.ends_with(".json")) return read_json(text, std::move(file_name));
-  const std::size_t first = text.find_first_not_of(" \t\r\n");
-  if (first != std::string_view::npos && text[first] == '{')
-    if (auto document = read_json(text, file_name)) return document;  // else it may be YAML's own {key: value}
-  return read_yaml(text, std::move(file_name));
+  BULKHEAD_ASSIGN(auto value, read_value(text, file_name, nullptr));
+  return Document{.file_name = std::move(file_name), .value = std::move(value), .text = std::move(text)};
+}
+
+Positions positions(const Document& document) {
+  Positions found;
+  (void)read_value(document.text, document.file_name, &found);  // it was read before
+  return found;
 }
 
 Result<Document> read_document_file(const std::string& path) {
@@ -67,19 +80,20 @@ Result<Document> read_document_file(const std::string& path) {
   for (std::size_t n = 1; n != 0 && text.size() <= kMostText; text.append(chunk.data(), n))
     n = std::fread(chunk.data(), 1, chunk.size(), file.get());
   if (std::ferror(file.get()) != 0) return errno_error("read", path);
-  return read_document(text, path);
+  return read_document(std::move(text), path);
 }
 
 Error located(const Document& document, Error error) {
+  const Positions places = positions(document);
   std::string pointer = error.object;
-  auto place = document.positions.find(pointer);
-  while (place == document.positions.end() && !pointer.empty()) {
+  auto place = places.find(pointer);
+  while (place == places.end() && !pointer.empty()) {
     const std::size_t slash = pointer.rfind('/');
     pointer.resize(slash == std::string::npos ? 0 : slash);
-    place = document.positions.find(pointer);
+    place = places.find(pointer);
   }
   std::string where = document.file_name;
-  if (place != document.positions.end())
+  if (place != places.end())
     where += ":" + std::to_string(place->second.line) + ":" + std::to_string(place->second.column);
   // Error::text puts a blank between operation and object, and ": " before what follows.
   error.operation = error.object.empty() ? where : where + ":";

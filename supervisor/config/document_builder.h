@@ -15,29 +15,32 @@ constexpr std::size_t kLongestKey = 1024;       // bytes
 constexpr std::size_t kMostPlaces = 32U << 20;  // bytes of pointers remembered: few deep lists with long keys add up
 
 // "FILE:LINE:COLUMN: why"
-std::unexpected<Error> refuse_at(const std::string& file, Position position, std::string why, std::string hint = {});
+std::unexpected<Error> refuse_at(std::string_view file, Position position, std::string why, std::string hint = {});
 
 class DocumentBuilder {
  public:
-  explicit DocumentBuilder(Document& document) : document_(document) {}
+  // `positions` is filled unless it is null.
+  DocumentBuilder(std::string_view file_name, Positions* positions) : file_name_(file_name), positions_(positions) {}
 
   // Counts `nodes` values that begin at `position`, in `depth` maps and lists.
   Result<> count(Position position, std::size_t depth, std::size_t nodes = 1);
-  // Remembers where `pointer` stands.
+  // `pointer` stands there.
   Result<> place(const std::string& pointer, Position position);
-  // Remembers a key of the map at `pointer`; one that was there before is refused with both places.
-  Result<std::string> key(const std::string& pointer, std::string_view key, Position position);
+  // The key of the member at `pointer` stands there. One that was there before is refused with both places, where they
+  // are remembered.
+  Result<> key(const std::string& pointer, std::string_view key, Position position);
   std::unexpected<Error> refuse(Position position, std::string why, std::string hint = {}) const;
 
  private:
-  Document& document_;
+  std::string_view file_name_;
+  Positions* positions_;
   std::size_t nodes_ = 0;
   std::size_t place_bytes_ = 0;
 };
 
-// JSON (RFC 8259). The text is valid UTF-8 without NUL.
-Result<Document> read_json(std::string_view text, std::string file_name);
+// JSON (RFC 8259). The text is valid UTF-8 without NUL. `positions` may be null, here and below.
+Result<nlohmann::json> read_json(std::string_view text, std::string_view file_name, Positions* positions);
 // YAML 1.2, core schema.
-Result<Document> read_yaml(std::string_view text, std::string file_name);
+Result<nlohmann::json> read_yaml(std::string_view text, std::string_view file_name, Positions* positions);
 
 }  // namespace bulkhead

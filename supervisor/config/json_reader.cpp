@@ -2,6 +2,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "sandbox/base/json_node.h"
 #include "sandbox/base/text.h"
 #include "supervisor/config/document_builder.h"
 
@@ -23,12 +24,13 @@ void append_utf8(std::string& out, std::uint32_t c) {
 
 class JsonReader {
  public:
-  JsonReader(std::string_view text, Document& document) : text_(text), builder_(document) {}
+  JsonReader(std::string_view text, std::string_view file_name, Positions* positions)
+      : text_(text), builder_(file_name, positions) {}
 
   Result<nlohmann::json> read() {
     skip_space();
     BULKHEAD_TRY(builder_.place("", here()));
-    BULKHEAD_ASSIGN(auto value, read_value("", 0));
+    BULKHEAD_ASSIGN(auto value, read_value(0));
     skip_space();
     if (at_ != text_.size()) return unexpected_here("the end of the document");
     return value;
@@ -55,13 +57,13 @@ class JsonReader {
     return builder_.refuse(here(), "expected " + std::string(wanted) + ", got " + got);
   }
 
-  Result<nlohmann::json> read_value(const std::string& pointer, std::size_t depth) {
+  Result<nlohmann::json> read_value(std::size_t depth) {
     BULKHEAD_TRY(builder_.count(here(), depth));
     switch (peek()) {
       case '{':
-        return read_object(pointer, depth);
+        return read_object(depth);
       case '[':
-        return read_array(pointer, depth);
+        return read_array(depth);
       case '"': {
         BULKHEAD_ASSIGN(std::string text, read_string());
         return nlohmann::json(std::move(text));
@@ -81,21 +83,27 @@ class JsonReader {
     return unexpected_here("a JSON value");
   }
 
-  Result<nlohmann::json> read_object(const std::string& pointer, std::size_t depth) {
-    auto object = nlohmann::json::object();
+  Result<nlohmann::json> read_object(std::size_t depth) {
+    nlohmann::json object = nlohmann::json::object();
+    auto& members = object.get_ref<nlohmann::json::object_t&>();
+    const std::size_t outer = pointer_.size();
     ++at_;
     skip_space();
     if (take("}")) return object;
     for (;;) {
       if (peek() != '"')
-        return unexpected_here(object.empty() ? "a key in double quotes or '}'" : "a key in double quotes");
+        return unexpected_here(members.empty() ? "a key in double quotes or '}'" : "a key in double quotes");
       const Position place = here();
       BULKHEAD_ASSIGN(std::string key, read_string());
-      BULKHEAD_ASSIGN(const std::string member, builder_.key(pointer, key, place));
+      pointer_.append("/").append(pointer_token(key));
+      BULKHEAD_TRY(builder_.key(pointer_, key, place));
+      const auto [member, is_new] = members.try_emplace(std::move(key));
+      if (!is_new) return builder_.refuse(place, "the key is there twice");  // with both places in a second reading
       skip_space();
       if (!take(":")) return unexpected_here("':'");
       skip_space();
-      BULKHEAD_ASSIGN(object[key], read_value(member, depth + 1));
+      BULKHEAD_ASSIGN(member->second, read_value(depth + 1));
+      pointer_.resize(outer);
       skip_space();
       if (take("}")) return object;
       if (!take(",")) return unexpected_here("',' or '}'");
@@ -103,16 +111,18 @@ class JsonReader {
     }
   }
 
-  Result<nlohmann::json> read_array(const std::string& pointer, std::size_t depth) {
-    auto array = nlohmann::json::array();
+  Result<nlohmann::json> read_array(std::size_t depth) {
+    nlohmann::json array = nlohmann::json::array();
+    auto& elements = array.get_ref<nlohmann::json::array_t&>();
+    const std::size_t outer = pointer_.size();
     ++at_;
     skip_space();
     if (take("]")) return array;
     for (;;) {
-      const std::string element = pointer + "/" + std::to_string(array.size());
-      BULKHEAD_TRY(builder_.place(element, here()));
-      BULKHEAD_ASSIGN(auto value, read_value(element, depth + 1));
-      array.push_back(std::move(value));
+      pointer_.append("/").append(std::to_string(elements.size()));
+      BULKHEAD_TRY(builder_.place(pointer_, here()));
+      BULKHEAD_ASSIGN(elements.emplace_back(), read_value(depth + 1));
+      pointer_.resize(outer);
       skip_space();
       if (take("]")) return array;
       if (!take(",")) return unexpected_here("',' or ']'");
@@ -220,6 +230,7 @@ class JsonReader {
 
   std::string_view text_;
   DocumentBuilder builder_;
+  std::string pointer_;  // of what is being read
   std::size_t at_ = 0;
   std::size_t line_ = 1;
   std::size_t line_start_ = 0;
@@ -227,10 +238,11 @@ class JsonReader {
 
 }  // namespace
 
-Result<Document> read_json(std::string_view text, std::string file_name) {
-  Document document{.file_name = std::move(file_name), .value = {}, .positions = {}};
-  BULKHEAD_ASSIGN(document.value, JsonReader(text, document).read());
-  return document;
+Result<nlohmann::json> read_json(std::string_view text, std::string_view file_name, Positions* positions) {
+  if (positions == nullptr)
+    if (auto value = JsonReader(text, file_name, nullptr).read()) return value;
+  Positions own;
+  return JsonReader(text, file_name, positions != nullptr ? positions : &own).read();
 }
 
 }  // namespace bulkhead

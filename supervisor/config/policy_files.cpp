@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
+#include <utility>
 
 #include "sandbox/base/text.h"
 
@@ -106,7 +107,7 @@ void patch_policy(json& policy, json overrides) {
 
 namespace {
 
-Result<json> read_profile(const std::string& name, const std::string& policy_file,
+Result<Document> read_profile(const std::string& name, const std::string& policy_file,
                           const std::vector<std::string>& policy_dirs, const Document& document) {
   const fs::path beside = fs::path(policy_file).parent_path();
   std::string path;
@@ -123,11 +124,7 @@ Result<json> read_profile(const std::string& name, const std::string& policy_fil
                                                      .hint = hint_for(name, dirs, "profile")}));
     path = *found;
   }
-  BULKHEAD_ASSIGN(Document profile, read_document_file(path));
-  // Checked here once more than needed: here its lines are known.
-  if (const auto parsed = parse_seccomp_profile(name, profile.value, {}); !parsed)
-    return std::unexpected(located(profile, parsed.error()));
-  return std::move(profile.value);
+  return read_document_file(path);
 }
 
 }  // namespace
@@ -171,9 +168,15 @@ Result<PolicyFiles> read_policy_files(const std::string& name_or_path, const std
   // What is no profile's name is the reader's to refuse.
   if (profile.is_string() && profile != "none") {
     const auto name = profile.get<std::string>();
-    BULKHEAD_ASSIGN(files.profiles[name], read_profile(name, path, policy_dirs, files.document));
+    BULKHEAD_ASSIGN(files.profile, read_profile(name, path, policy_dirs, files.document));
+    files.profiles[name] = std::exchange(files.profile.value, {});
   }
   return files;
+}
+
+Error located(const PolicyFiles& files, Error error) {
+  const bool profile = error.operation == kSeccompProfile && !files.profile.file_name.empty();
+  return located(profile ? files.profile : files.document, std::move(error));
 }
 
 Result<SandboxSpec> load_policy(const std::string& name_or_path, const std::vector<std::string>& policy_dirs,
@@ -187,7 +190,7 @@ Result<SandboxSpec> load_policy(const std::string& name_or_path, const std::vect
     error.operation = "override of policy '" + printable(name_or_path, 80) + "':";
     return std::unexpected(std::move(error));
   }
-  return std::unexpected(located(files.document, std::move(error)));
+  return std::unexpected(located(files, std::move(error)));
 }
 
 }  // namespace bulkhead

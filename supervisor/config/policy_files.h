@@ -26,7 +26,11 @@ struct PolicyFiles {
   Document document;                               // the file as it is, for messages with places
   nlohmann::json policy;                           // with its name and the overrides
   std::map<std::string, nlohmann::json> profiles;  // the seccomp profile it names, by that name
+  Document profile;                                // that profile's name and text, for messages with places
 };
+
+// An error of SandboxSpec::from_policy(), with its place in the file that it is about.
+Error located(const PolicyFiles& files, Error error);
 
 // Changes a policy by a merge patch, as read_policy_files() does by its overrides.
 void patch_policy(nlohmann::json& policy, nlohmann::json overrides);

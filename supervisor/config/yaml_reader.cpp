@@ -10,6 +10,7 @@
 #include <sstream>
 #include <unordered_map>
 
+#include "sandbox/base/json_node.h"
 #include "sandbox/base/text.h"
 #include "supervisor/config/document_builder.h"
 
@@ -75,7 +76,9 @@ std::expected<std::optional<json>, std::string> number_of(std::string_view text)
 
 class YamlReader : public YAML::EventHandler {
  public:
-  explicit YamlReader(Document& document) : document_(document), builder_(document) {}
+  YamlReader(std::string_view file_name, Positions* positions) : builder_(file_name, positions) {}
+
+  const json& result() const { return result_; }
 
   void OnDocumentStart(const YAML::Mark& mark) override {
     if (started_) refuse(position_of(mark), "a second document begins here", "write one document to a file");
@@ -181,7 +184,8 @@ class YamlReader : public YAML::EventHandler {
   void key(Position position, const json& value, bool is_plain, const std::string* text) {
     if (!value.is_string()) refuse(position, "a key must be text, not " + value.dump(), "put it in quotes");
     if (is_plain && *text == "<<") refuse(position, "'<<' merges nothing in YAML 1.2", "write the keys out");
-    next_pointer_ = must(builder_.key(frames_.back().pointer, *text, position));
+    next_pointer_ = frames_.back().pointer + "/" + pointer_token(*text);
+    must(builder_.key(next_pointer_, *text, position));
     frames_.back().key = *text;
   }
 
@@ -203,7 +207,7 @@ class YamlReader : public YAML::EventHandler {
   // A whole value goes where it belongs.
   void finish(json value) {
     if (frames_.empty()) {
-      document_.value = std::move(value);
+      result_ = std::move(value);
       return;
     }
     Frame& frame = frames_.back();
@@ -215,8 +219,8 @@ class YamlReader : public YAML::EventHandler {
     }
   }
 
-  Document& document_;
   DocumentBuilder builder_;
+  json result_;
   bool started_ = false;
   std::size_t nodes_ = 0;
   std::vector<Frame> frames_;
@@ -225,7 +229,7 @@ class YamlReader : public YAML::EventHandler {
 };
 
 // yaml-cpp takes some tabs for spaces and says little about the others.
-Result<> refuse_tabs(std::string_view text, const std::string& file_name) {
+Result<> refuse_tabs(std::string_view text, std::string_view file_name) {
   std::size_t line = 1;
   for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1, ++line) {
     if (text[at] == '\t') return refuse_at(file_name, {line, 1}, "the line begins with a tab", "indent with spaces");
@@ -244,12 +248,12 @@ std::string with_end(std::string_view text) {
 
 }  // namespace
 
-Result<Document> read_yaml(std::string_view text, std::string file_name) {
+Result<json> read_yaml(std::string_view text, std::string_view file_name, Positions* positions) {
   BULKHEAD_TRY(refuse_tabs(text, file_name));
-  Document document{.file_name = std::move(file_name), .value = {}, .positions = {}};
   std::istringstream stream{with_end(text)};
+  Positions own;
+  YamlReader reader(file_name, positions != nullptr ? positions : &own);
   try {
-    YamlReader reader(document);
     YAML::Parser parser(stream);
     parser.HandleNextDocument(reader);
     parser.HandleNextDocument(reader);  // refuses itself if there is one
@@ -257,13 +261,12 @@ Result<Document> read_yaml(std::string_view text, std::string file_name) {
     return std::unexpected(refused.error);
   } catch (const YAML::Exception& error) {
     if (error.msg == YAML::ErrorMsg::DOC_IN_SCALAR)
-      return refuse_at(document.file_name, position_of(error.mark),
-                       "is not YAML: a quoted text before here has no end");
-    return refuse_at(document.file_name, position_of(error.mark), "is not YAML: " + printable(error.msg, 200));
+      return refuse_at(file_name, position_of(error.mark), "is not YAML: a quoted text before here has no end");
+    return refuse_at(file_name, position_of(error.mark), "is not YAML: " + printable(error.msg, 200));
   }
   // Nothing at all reads as null, and so does a "~": neither says anything.
-  if (document.value.is_null()) return refuse_at(document.file_name, {}, "is empty");
-  return document;
+  if (reader.result().is_null()) return refuse_at(file_name, {}, "is empty");
+  return reader.result();
 }
 
 }  // namespace bulkhead

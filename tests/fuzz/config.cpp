@@ -6,14 +6,14 @@ namespace bulkhead::fuzz {
 bool config(std::string_view input) {
   bool read = false;
   for (const char* name : {"f.yaml", "f.json"}) {
-    const auto document = read_document(input, name);
+    const auto document = read_document(std::string(input), name);
     if (!document) {
       require(document.error().operation.starts_with(name), "refused without the file's name");
       require(!document.error().detail.empty(), "refused without a reason");
       continue;
     }
     read = true;
-    require(document->positions.contains(""), "the document has no place");
+    require(positions(*document).contains(""), "the document has no place");
     const std::string dumped = document->value.dump();  // throws on invalid UTF-8
     const auto again = read_document(dumped, "again.json");
     // Written out in full, a document with aliases may be over a bound.

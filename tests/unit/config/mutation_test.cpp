@@ -68,7 +68,7 @@ TEST(Mutation, FilesAreReadOrRefused) {
     const auto again = read_document(dumped, "dumped.json");
     ASSERT_TRUE(again) << again.error().text() << "\n" << text;
     EXPECT_EQ(again->value, document->value) << text;
-    EXPECT_TRUE(document->positions.contains(""));
+    EXPECT_TRUE(positions(*document).contains(""));
     Document copy = *document;
     static_cast<void>(expand_variables(copy, {{"VAR", "1"}}));  // accepted or refused
   }

@@ -9,7 +9,7 @@ const std::map<std::string, std::string> kEnvironment{
     {"NAME", "value"}, {"EMPTY", ""}, {"_X1", "${NAME}"}, {"BYTES", "\xff"}};
 
 std::string expanded(const std::string& text) {
-  Document document{.file_name = "f.yaml", .value = text, .positions = {{"", {1, 1}}}};
+  Document document{.file_name = "f.yaml", .value = text, .text = "x"};
   const auto result = expand_variables(document, kEnvironment);
   return result ? document.value.get<std::string>() : result.error().text();
 }
@@ -55,10 +55,10 @@ TEST(Variables, AreNotLookedForInKeysAndNumbers) {
 TEST(Variables, CannotGrowWithoutBound) {
   std::string text;
   for (int i = 0; i < 2000; ++i) text += "${BIG}";
-  Document document{.file_name = "f.yaml", .value = text, .positions = {}};
+  Document document{.file_name = "f.yaml", .value = text, .text = "x: y"};
   const auto result = expand_variables(document, {{"BIG", std::string(1000, 'x')}});
   ASSERT_FALSE(result);
-  EXPECT_EQ(result.error().text(), "f.yaml: is longer than 1Mi with its variables expanded");
+  EXPECT_EQ(result.error().text(), "f.yaml:1:1: is longer than 1Mi with its variables expanded");
 }
 
 }  // namespace
