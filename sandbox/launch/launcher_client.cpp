@@ -100,6 +100,10 @@ std::string dump(const json& request) {
   return {bytes.begin(), bytes.end()};
 }
 
+std::unexpected<Error> ended_early() {
+  return fail("launcher", "", "it ended before it answered", "see bulkheadd.log in the state directory");
+}
+
 json parse(const Message& message) { return json::from_cbor(message.text); }
 
 // in, out, err as they are present, in the order the launcher takes them.
@@ -130,6 +134,7 @@ Result<LauncherClient> LauncherClient::start_private(const std::string& launcher
   BULKHEAD_TRY(spawn(launcher_path, std::move(arguments), theirs.get(), 3));
   LauncherClient client;
   client.channel_ = std::move(channels.first);
+  client.first_range_.expected = true;
   return client;
 }
 
@@ -158,14 +163,10 @@ Result<Message> LauncherClient::call(std::string request, const std::vector<int>
   BULKHEAD_TRY(channel_.send(request, fds));
   for (;;) {
     BULKHEAD_ASSIGN(auto message, channel_.receive());
-    if (!message)
-      return fail("launcher", "", "it ended before it answered", "see bulkheadd.log in the state directory");
+    if (!message) return ended_early();
     try {
       const json answer = parse(*message);
-      if (const auto exit = answer.find("exit"); exit != answer.end()) {
-        exits_.push_back(exit->get<ExitRecord>());
-        continue;
-      }
+      if (take_unasked(answer)) continue;
       if (const auto error = answer.find("error"); error != answer.end()) return std::unexpected(error_from(*error));
       if (answer.at("serial").get<std::uint64_t>() != expected) continue;  // the answer to a call that failed before
     } catch (const json::exception& e) {
@@ -173,6 +174,19 @@ Result<Message> LauncherClient::call(std::string request, const std::vector<int>
     }
     return std::move(*message);
   }
+}
+
+bool LauncherClient::take_unasked(const json& message) {
+  if (const auto exit = message.find("exit"); exit != message.end()) {
+    exits_.push_back(exit->get<ExitRecord>());
+    return true;
+  }
+  if (const auto range = message.find("ready_range"); range != message.end()) {
+    first_range_.expected = false;
+    if (!range->is_null()) first_range_.base = range->get<std::uint32_t>();
+    return true;
+  }
+  return false;
 }
 
 Result<LiveSandbox> LauncherClient::launch(const LaunchRequest& request) {
@@ -241,6 +255,16 @@ Result<> LauncherClient::acknowledge(const std::string& id) {
 }
 
 Result<std::uint32_t> LauncherClient::acquire_range(RangeUse use) {
+  while (use == RangeUse::sandbox && first_range_.expected) {
+    BULKHEAD_ASSIGN(const auto message, channel_.receive());
+    if (!message) return ended_early();
+    try {
+      take_unasked(parse(*message));
+    } catch (const json::exception& e) {
+      return fail("launcher", "", e.what());
+    }
+  }
+  if (use == RangeUse::sandbox && first_range_.base) return *std::exchange(first_range_.base, std::nullopt);
   BULKHEAD_ASSIGN(const Message message,
                   call(dump({{"op", "acquire_range"}, {"serial", ++serial_}, {"store", use == RangeUse::store}})));
   return parse(message).at("ok").get<std::uint32_t>();
@@ -364,8 +388,7 @@ Result<ExitRecord> LauncherClient::next_exit() {
     BULKHEAD_ASSIGN(auto message, channel_.receive());
     if (!message) return fail("launcher", "", "it ended while sandboxes were alive");
     try {
-      const json answer = parse(*message);
-      if (const auto exit = answer.find("exit"); exit != answer.end()) exits_.push_back(exit->get<ExitRecord>());
+      take_unasked(parse(*message));
     } catch (const json::exception& e) {
       return fail("launcher", "", e.what());
     }
@@ -382,8 +405,7 @@ Result<std::vector<ExitRecord>> LauncherClient::poll_exits() {
     if (!message) return std::unexpected(message.error());
     if (!*message) return fail("launcher", "", "it has ended");
     try {
-      const json answer = parse(**message);
-      if (const auto exit = answer.find("exit"); exit != answer.end()) exits_.push_back(exit->get<ExitRecord>());
+      take_unasked(parse(**message));
     } catch (const json::exception& e) {
       return fail("launcher", "", e.what());
     }

@@ -96,8 +96,15 @@ class LauncherClient {
   Result<std::vector<ExitRecord>> poll_exits();  // what has arrived, without blocking; an error if the launcher is gone
 
  private:
+  // What a private launcher makes while its client still reads a policy.
+  struct FirstRange {
+    bool expected = false;  // it has not told yet
+    std::optional<std::uint32_t> base;
+  };
   Result<Message> call(std::string request, const std::vector<int>& fds = {});
+  bool take_unasked(const nlohmann::json& message);  // false: it is an answer
   Channel channel_;
+  FirstRange first_range_;
   std::uint64_t serial_ = 0;
   std::deque<ExitRecord> exits_;
 };

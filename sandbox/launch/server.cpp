@@ -144,11 +144,21 @@ Result<> LauncherServer::prepare() {
     BULKHEAD_TRY(watch(options_.only_client.fd()));
     clients_.push_back(std::make_unique<Client>());
     clients_.back()->channel = std::move(options_.only_client);
-    // Our one sandbox's range, while the client still reads its policy. What fails here fails again when it is asked
-    // for.
-    if (const auto range = ranges_->acquire(); range && ranges_->user_namespace(*range)) ready_range_ = *range;
+    BULKHEAD_TRY(make_ready());
   }
   idle_since_ = Clock::now();
+  return {};
+}
+
+// Our one sandbox's range and network, while the client still reads its policy. What fails here fails again when it is
+// asked for.
+Result<> LauncherServer::make_ready() {
+  json ready = {{"ready_range", nullptr}};
+  if (const auto range = ranges_->acquire(); range && ranges_->user_namespace(*range)) ready["ready_range"] = *range;
+  const auto bytes = json::to_cbor(ready);
+  BULKHEAD_TRY(
+      clients_.front()->channel.send({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, std::vector<int>{}));
+  (void)networks_->add_one();
   return {};
 }
 
@@ -374,7 +384,6 @@ json LauncherServer::handle(const json& request, std::string_view rest, std::vec
   }
   if (op == "acquire_range") {
     if (request.value("store", false)) return reply(ranges_->acquire(RangeUse::store));
-    if (ready_range_) return reply(Result<std::uint32_t>(*std::exchange(ready_range_, std::nullopt)));
     return reply(ranges_->acquire());
   }
   if (op == "adopt_range") return reply(ranges_->adopt(request.at("base").get<std::uint32_t>()));

@@ -54,6 +54,7 @@ class LauncherServer {
   explicit LauncherServer(LauncherOptions options) : options_(std::move(options)) {}
 
   Result<> prepare();
+  Result<> make_ready();
   Result<> end_forerunners_sandboxes();
   Result<> read_records();
   void stop_listening();
@@ -97,7 +98,6 @@ class LauncherServer {
   Fd answered_;                 // goes with the answer to the request at hand
   ImageStore images_;
   std::unique_ptr<UidRanges> ranges_;
-  std::optional<std::uint32_t> ready_range_;  // a private launcher's, made ahead
   std::vector<std::unique_ptr<Client>> clients_;
   std::map<std::string, Sandbox> living_;
   std::unordered_map<int, std::string> by_pidfd_;      // of the living
