@@ -108,7 +108,7 @@ void patch_policy(json& policy, json overrides) {
 namespace {
 
 Result<Document> read_profile(const std::string& name, const std::string& policy_file,
-                          const std::vector<std::string>& policy_dirs, const Document& document) {
+                              const std::vector<std::string>& policy_dirs, const Document& document) {
   const fs::path beside = fs::path(policy_file).parent_path();
   std::string path;
   if (is_path(name)) {
