@@ -12,12 +12,17 @@ namespace bulkhead {
 
 Result<SpareNetworks> SpareNetworks::open(std::size_t wanted) {
   SpareNetworks networks;
-  networks.wanted_ = wanted;
   BULKHEAD_ASSIGN(networks.home_, open_file("/proc/self/ns/net", O_RDONLY));
+  // Where it may not be entered (a filter above us), better now than with no way back: starts make their own.
+  if (::setns(networks.home_.get(), CLONE_NEWNET) == 0)
+    networks.wanted_ = wanted;
+  else
+    networks.home_.reset();
   return networks;
 }
 
 Result<> SpareNetworks::add_one() {
+  if (!home_.valid()) return fail("make network namespace", "", "our own may not be entered again");
   if (::unshare(CLONE_NEWNET) != 0) return errno_error("make network namespace");
   const bool up = loopback_up() == 0;
   const int code = errno;
