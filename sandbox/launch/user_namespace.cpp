@@ -26,6 +26,7 @@ struct Holder {
   int report = -1;  // a whole errno when the namespace is there, and another when it is limited; 0: fine
   int go = -1;      // a byte lets it finish
   int proc = -1;    // a proc file system
+  pid_t maker = 0;  // ours: it ends with us
   // The namespace, opened by the holder into the descriptors we share: another process's is open only to whom may
   // trace that one, which a container's root may not.
   volatile int made = -1;
@@ -90,14 +91,23 @@ int forbid_nested_namespaces(int proc) {
   return code;
 }
 
+// The end of our maker is ours. A change of uid or of capabilities takes this back (prctl(2), PR_SET_PDEATHSIG), and
+// nothing else would tell us: we hold both ends of our pipes ourselves.
+int end_with(pid_t maker) {
+  Steps steps;
+  const int code = steps.then(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL).code();
+  if (code == 0 && call(SYS_getppid) != maker) call(SYS_exit, 0);  // it had gone before
+  return code;
+}
+
 // The process that makes the namespace and then only keeps it until we have a descriptor of it.
 int hold(void* argument) {
   Holder& holder = *static_cast<Holder*>(argument);
   Steps steps;
-  steps.then(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
-  int code = steps.code();
+  int code = end_with(holder.maker);
   if (code == 0 && holder.owner != 0) code = become(holder.owner);
   if (code == 0) code = steps.then(SYS_unshare, CLONE_NEWUSER).code();
+  if (code == 0) code = end_with(holder.maker);
   if (code == 0) {
     const long made = call(SYS_openat, AT_FDCWD, address("/proc/self/ns/user"), O_RDONLY | O_CLOEXEC);
     if (made < 0)
@@ -128,7 +138,8 @@ Result<RangeNamespace> make(uid_t owner, const std::string& map, int proc) {
   if (pipe2(go_ends, O_CLOEXEC) != 0) return errno_error("pipe");
   const Fd go_read(go_ends[0]);
   Fd go_write(go_ends[1]);
-  Holder holder{.owner = owner, .report = report_write.get(), .go = go_read.get(), .proc = proc};
+  Holder holder{
+      .owner = owner, .report = report_write.get(), .go = go_read.get(), .proc = proc, .maker = ::getpid()};
   int number = -1;
   const pid_t pid = clone_beside(hold, &holder, number);
   if (pid < 0) return errno_error("create user namespace");
