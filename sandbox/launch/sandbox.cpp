@@ -153,9 +153,12 @@ std::expected<Sandbox, SetupFailure> Sandbox::launch(const LaunchSite& site, std
 }
 
 Result<> Sandbox::kill(EndReason cause) {
-  if (!cause_) cause_ = cause;
-  if (cgroup_) return cgroup_->kill();  // a frozen one dies too: cgroup.kill thaws what it kills (cgroup-v2.rst)
-  return signal(SIGKILL);  // of init, with which the kernel ends all of its pid namespace (pid_namespaces(7))
+  // A frozen one dies too: cgroup.kill thaws what it kills (cgroup-v2.rst). It is a file to be opened, for which there
+  // may be no descriptor left; init is signalled by one we have, and with it the kernel ends all of its pid namespace
+  // (pid_namespaces(7)).
+  if (!cgroup_ || !cgroup_->kill()) BULKHEAD_TRY(signal(SIGKILL));
+  if (!cause_) cause_ = cause;  // only now: a limit whose kill failed is looked at again
+  return {};
 }
 
 Result<> Sandbox::signal(int number) {
@@ -180,20 +183,15 @@ std::optional<Clock::time_point> Sandbox::first_look() const {
 
 std::optional<Clock::time_point> Sandbox::enforce(Clock::time_point now) {
   if (cause_) return std::nullopt;
-  if (wall_deadline_ && now >= *wall_deadline_) {
-    (void)kill(EndReason::wall_time);
-    return std::nullopt;
-  }
+  const auto end = [&](EndReason cause) -> std::optional<Clock::time_point> {
+    if (kill(cause)) return std::nullopt;
+    return now + kLookAgain;  // it has just ended by itself, or is to be killed again
+  };
+  if (wall_deadline_ && now >= *wall_deadline_) return end(EndReason::wall_time);
   if (!cgroup_) return wall_deadline_;
-  if (cpu_limit_us_ != 0 && cgroup_->cpu_us() >= cpu_limit_us_) {
-    (void)kill(EndReason::cpu_time);
-    return std::nullopt;
-  }
+  if (cpu_limit_us_ != 0 && cgroup_->cpu_us() >= cpu_limit_us_) return end(EndReason::cpu_time);
   // On v1 nothing kills the rest when the memory limit took one process: what is left is no whole agent.
-  if (!oom_kills_all_ && cgroup_->oom_kills() != 0) {
-    (void)kill(EndReason::out_of_memory);
-    return std::nullopt;
-  }
+  if (!oom_kills_all_ && cgroup_->oom_kills() != 0) return end(EndReason::out_of_memory);
   if (cpu_limit_us_ == 0 && oom_kills_all_) return wall_deadline_;
   const auto again = now + kLookAgain;
   return wall_deadline_ ? std::min(again, *wall_deadline_) : again;

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <set>
@@ -354,6 +355,29 @@ TEST_F(RootLauncher, TheNextLauncherEndsWhatADeadOneLeftAndKnowsHowItEnded) {
   for (const auto& row : client_->list().value()) records[row.id] = row.ended.value();
   EXPECT_EQ(records.at("quick").exit_code, 9);
   EXPECT_EQ(records.at("orphan").reason, EndReason::lost);
+}
+
+// cgroup.kill is a file to be opened: a launcher that has no descriptor left for it ends its sandboxes all the same.
+TEST_F(RootLauncher, ALimitHoldsWithoutADescriptorToSpare) {
+  auto plan =
+      plan_for(spec_of(policy({{"limits", {{"wall", "500ms"}}}})), {"sleep", "1000"}, placement("limited"));
+  const auto live = client_->launch({.id = "limited", .plan = *plan, .extra_fds = {}});
+  ASSERT_TRUE(live) << live.error().text();
+  auto other = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("asked"));
+  ASSERT_TRUE(client_->launch({.id = "asked", .plan = *other, .extra_fds = {}}));
+  const pid_t launcher = launcher_pid(live->pid);
+  rlimit before{};
+  ASSERT_EQ(::prlimit(launcher, RLIMIT_NOFILE, nullptr, &before), 0);
+  const rlimit none{3, before.rlim_max};
+  ASSERT_EQ(::prlimit(launcher, RLIMIT_NOFILE, &none, nullptr), 0);
+  EXPECT_TRUE(client_->kill("asked", EndReason::killed_by_request));
+  std::set<EndReason> reasons;
+  for (int i = 0; i < 1000 && reasons.size() < 2; ++i) {
+    for (const ExitRecord& record : client_->poll_exits().value()) reasons.insert(record.reason);
+    ::poll(nullptr, 0, 5);
+  }
+  EXPECT_THAT(reasons, ::testing::ElementsAre(EndReason::wall_time, EndReason::killed_by_request));
+  EXPECT_EQ(::prlimit(launcher, RLIMIT_NOFILE, &before, nullptr), 0);
 }
 
 // What the launcher holds open for all of them counts against the limit of none.
