@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -106,20 +107,42 @@ namespace {
 
 enum class Controllers { none, usual, usual_and_io };
 
+// One that is there already was left by a launcher that was killed, with its limits, its state and its counts. The
+// kernel says EBUSY where somebody lives in it, and for a moment after the last one was reaped.
+Result<> make_leaf(const std::string& directory) {
+  constexpr int kTries = 50;
+  constexpr int kPauseMs = 2;
+  for (int i = 0; i < kTries; ++i) {
+    if (::mkdir(directory.c_str(), 0755) == 0) return {};
+    if (errno != EEXIST) return errno_error("create cgroup", directory);
+    if (::rmdir(directory.c_str()) == 0 || errno == ENOENT) continue;
+    if (errno != EBUSY) break;
+    ::poll(nullptr, 0, kPauseMs);
+  }
+  return errno_error("create cgroup anew", directory);
+}
+
 Result<> make_node(const std::string& parent, const std::string& path, Controllers controllers) {
   // Mostly the nodes above are there already, with the usual controllers.
-  if (controllers != Controllers::usual_and_io &&
-      (::mkdir((parent + "/" + path).c_str(), 0755) == 0 || errno == EEXIST))
-    return {};
+  if (controllers != Controllers::usual_and_io) {
+    auto made = make_leaf(parent + "/" + path);
+    if (made || made.error().code != ENOENT) return made;
+  }
   std::string directory = parent;
-  const auto parts = split(path, '/');
+  auto parts = split(path, '/');
+  const std::string leaf = parts.back();
+  parts.pop_back();
+  const auto prepare = [&]() -> Result<> {
+    if (controllers == Controllers::none) return {};
+    return enable_controllers(directory, controllers == Controllers::usual_and_io);
+  };
   for (const std::string& part : parts) {
-    if (controllers != Controllers::none)
-      BULKHEAD_TRY(enable_controllers(directory, controllers == Controllers::usual_and_io));
+    BULKHEAD_TRY(prepare());
     directory += "/" + part;
     if (::mkdir(directory.c_str(), 0755) != 0 && errno != EEXIST) return errno_error("create cgroup", directory);
   }
-  return {};
+  BULKHEAD_TRY(prepare());
+  return make_leaf(directory + "/" + leaf);
 }
 
 }  // namespace
@@ -128,20 +151,28 @@ Result<Cgroup> Cgroup::create(const CgroupLayout& layout, const std::string& roo
                               const std::set<std::string>& controllers) {
   const std::string path = node.empty() ? root : root + "/" + node;
   const bool v2 = layout.mode == CgroupMode::v2;
-  BULKHEAD_TRY(make_node(layout.v2_parent, path,
-                         !v2                          ? Controllers::none
-                         : controllers.contains("io") ? Controllers::usual_and_io
-                                                      : Controllers::usual));
-  for (const std::string& controller : controllers)
-    if (const auto v1 = layout.v1.find(controller); v1 != layout.v1.end())
-      BULKHEAD_TRY(make_node(v1->second, path, Controllers::none));
-  // On the leaf, with a memory limit or without: when the kernel runs short, the whole agent ends or none of it.
-  if (v2)
-    if (auto whole = write_kernel_file(layout.v2_parent + "/" + path + "/memory.oom.group", "1"); !whole) {
-      (void)::rmdir((layout.v2_parent + "/" + path).c_str());
-      return std::unexpected(whole.error());
-    }
-  return open(layout, root, node);
+  const auto make = [&]() -> Result<Cgroup> {
+    BULKHEAD_TRY(make_node(layout.v2_parent, path,
+                           !v2                          ? Controllers::none
+                           : controllers.contains("io") ? Controllers::usual_and_io
+                                                        : Controllers::usual));
+    std::set<std::string> hierarchies;  // several controllers may be one
+    for (const std::string& controller : controllers)
+      if (const auto v1 = layout.v1.find(controller); v1 != layout.v1.end()) hierarchies.insert(v1->second);
+    for (const std::string& hierarchy : hierarchies) BULKHEAD_TRY(make_node(hierarchy, path, Controllers::none));
+    // On the leaf, with a memory limit or without: when the kernel runs short, the whole agent ends or none of it.
+    if (v2) BULKHEAD_TRY(write_kernel_file(layout.v2_parent + "/" + path + "/memory.oom.group", "1"));
+    return open(layout, root, node);
+  };
+  auto made = make();
+  if (!made) {
+    Cgroup half;
+    half.layout_ = layout;
+    half.root_ = root;
+    half.node_ = node;
+    (void)half.remove();
+  }
+  return made;
 }
 
 Result<Cgroup> Cgroup::open(const CgroupLayout& layout, const std::string& root, const std::string& node) {
@@ -285,6 +316,18 @@ Result<> remove_cgroup_root(const CgroupLayout& layout, const std::string& root)
     });
   }
   return result;
+}
+
+void remove_empty_parents(const CgroupLayout& layout, const std::string& root, const std::string& node,
+                          const std::set<std::string>& kept) {
+  for (const std::string& parent : parents(layout)) {
+    for (std::string above = node; !above.empty();) {
+      const auto slash = above.rfind('/');
+      above.resize(slash == std::string::npos ? 0 : slash);
+      if (kept.contains(above)) break;
+      if (::rmdir((parent + "/" + root + (above.empty() ? "" : "/" + above)).c_str()) != 0 && errno != ENOENT) break;
+    }
+  }
 }
 
 std::vector<std::string> list_cgroup_roots(const CgroupLayout& layout) {

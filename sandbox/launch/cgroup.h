@@ -30,8 +30,9 @@ std::string cgroup_root_name(const std::string& state_dir);
 class Cgroup {
  public:
   // Makes `node` ("run/agent/agent", safe path components; "": the root itself, for a launcher with one sandbox only)
-  // below the root node `root`, with its parents, empty. On
-  // hybrid hosts in the v2 tree and in the v1 hierarchies of `controllers`: joining one costs a grace period.
+  // below the root node `root`, with its parents, empty and new: one that was left there is replaced, or refused with
+  // EBUSY while somebody lives in it. On hybrid hosts in the v2 tree and in the v1 hierarchies of `controllers`: joining
+  // one costs a grace period. Of one that could not be made nothing is left but its parents.
   static Result<Cgroup> create(const CgroupLayout& layout, const std::string& root, const std::string& node,
                                const std::set<std::string>& controllers);
   // The same object for a node that exists already.
@@ -68,6 +69,10 @@ class Cgroup {
 
 // Every node below `root` and `root` itself, where no process lives in them; what could not be removed is the error.
 Result<> remove_cgroup_root(const CgroupLayout& layout, const std::string& root);
+// The nodes above `node`, up to `root`, as far as nothing is in them. Those named in `kept` stay: nodes of sandboxes,
+// which look empty to the kernel as soon as all in them are dead, and still count what they used.
+void remove_empty_parents(const CgroupLayout& layout, const std::string& root, const std::string& node,
+                          const std::set<std::string>& kept);
 // The root nodes of Bulkhead on this host: names below the layout's parents that start with "bulkhead-".
 std::vector<std::string> list_cgroup_roots(const CgroupLayout& layout);
 // Kills everything below `root` (cgroup.kill on the v2 tree).

@@ -86,6 +86,12 @@ json try_walls_named(const json& request) {
   return {{"ok", std::move(missing)}};
 }
 
+std::string cgroup_node_of(const LaunchPlan& plan) {
+  for (const Operation& op : plan.operations)
+    if (op.step == Step::create_cgroup) return op.target;
+  return "";
+}
+
 bool safe_name(const std::string& name) {
   if (name.empty() || name.size() > 200 || name.front() == '/' || name.back() == '/') return false;
   return name.find("..") == std::string::npos && name.find("//") == std::string::npos &&
@@ -117,6 +123,8 @@ Result<> LauncherServer::prepare() {
            .end_with_launcher = options_.only_client.valid(),
            .roots = nullptr,
            .networks = nullptr};
+  // Named after our pid: what is there is a dead one's. What could not be removed is an error when it is in the way.
+  if (options_.only_client.valid()) (void)remove_cgroup_root(site_.cgroups, site_.cgroup_root);
   if (!options_.state_dir.empty()) {
     BULKHEAD_TRY(make_directory(options_.state_dir + "/exits", 0700));
     BULKHEAD_TRY(make_directory(options_.state_dir + "/mnt", 0700));
@@ -290,16 +298,26 @@ void LauncherServer::tick() {
 }
 
 void LauncherServer::remove_cgroups() {
-  std::erase_if(cgroups_to_remove_, [](Sandbox& sandbox) {
+  std::erase_if(cgroups_to_remove_, [&](Sandbox& sandbox) {
     const auto removed = sandbox.remove_cgroup();
+    if (removed) prune_above(sandbox.cgroup_node());
     return removed || removed.error().code != EBUSY;
   });
 }
 
 // Nodes that only hold others stay for the next sandbox of their run, and go in a quiet moment.
+void LauncherServer::prune_above(std::string node) {
+  if (node.empty()) return;
+  nodes_gone_.insert(std::move(node));
+  prune_at_ = Clock::now() + kPruneAfter;
+}
+
 void LauncherServer::prune_cgroups() {
   prune_at_.reset();
-  (void)remove_cgroup_root(site_.cgroups, site_.cgroup_root);  // EBUSY where sandboxes live
+  std::set<std::string> kept;
+  for (const auto& [id, sandbox] : living_) kept.insert(sandbox.cgroup_node());
+  for (const std::string& node : nodes_gone_) remove_empty_parents(site_.cgroups, site_.cgroup_root, node, kept);
+  nodes_gone_.clear();
 }
 
 void LauncherServer::accept_clients() {
@@ -488,8 +506,10 @@ json LauncherServer::launch(const json& request, std::string_view encoded, std::
                     std::string(name(Step::limit_disk)));
   auto record = open_record(id);
   if (!record) return to_reply(record.error());
+  std::string node = cgroup_node_of(*plan);
   auto sandbox = Sandbox::launch(site_, id, std::move(*plan), *user_namespace, taken.stdio, std::move(*record));
   if (!sandbox) {
+    prune_above(std::move(node));
     if (!options_.state_dir.empty()) ::unlink(record_path(id, ".init").c_str());
     return to_reply(sandbox.error().error, sandbox.error().step);
   }
@@ -570,7 +590,6 @@ void LauncherServer::conclude(const std::string& id) {
   cgroups_to_remove_.push_back(std::move(sandbox));
   living_.erase(found);
   remove_cgroups();
-  prune_at_ = Clock::now() + kPruneAfter;
   tell(ended);
 }
 

@@ -81,6 +81,7 @@ class LauncherServer {
   void tick();
   int wait_milliseconds() const;
   void remove_cgroups();
+  void prune_above(std::string node);
   void prune_cgroups();
   void kill_everything();
   Result<> watch(int fd);
@@ -105,6 +106,7 @@ class LauncherServer {
   Guests guests_;
   std::map<std::string, Ended> ended_;
   std::vector<Sandbox> cgroups_to_remove_;
+  std::set<std::string> nodes_gone_;  // cgroups: the nodes above them may hold nothing now
   std::vector<std::string> workspaces_;
   std::set<std::pair<Clock::time_point, std::string>> looks_;  // when to look at whose limits; ids may have ended
   std::optional<Clock::time_point> prune_at_, drop_roots_at_;

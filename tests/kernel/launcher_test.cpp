@@ -357,6 +357,43 @@ TEST_F(RootLauncher, TheNextLauncherEndsWhatADeadOneLeftAndKnowsHowItEnded) {
   EXPECT_EQ(records.at("orphan").reason, EndReason::lost);
 }
 
+// A cgroup in which all are dead looks empty to the kernel, and still has the figures of who has not been concluded.
+TEST_F(RootLauncher, TidyingUpTakesNothingFromASandboxThatHasJustEnded) {
+  auto plan = plan_for(spec_of(policy()), {"true"}, placement("run/a/first"));
+  ASSERT_TRUE(client_->launch({.id = "first", .plan = *plan, .extra_fds = {}}));
+  plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("run/b/second"));
+  const auto second = client_->launch({.id = "second", .plan = *plan, .extra_fds = {}});
+  ASSERT_TRUE(second) << second.error().text();
+  const pid_t launcher = launcher_pid(second->pid);
+  ASSERT_EQ(client_->next_exit()->id, "first");
+  const std::string root = host_.cgroups.v2_parent + "/" + cgroup_root_name(state_);
+  // It waits for the time to tidy up. Stopped, it sees neither that time come nor the second one end, and then both.
+  ASSERT_EQ(::kill(launcher, SIGSTOP), 0);
+  ASSERT_EQ(::kill(second->pid, SIGKILL), 0);
+  ::poll(nullptr, 0, 1200);
+  EXPECT_TRUE(exists(root + "/run/a"));
+  ASSERT_EQ(::kill(launcher, SIGCONT), 0);
+  const auto record = client_->next_exit();
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->id, "second");
+  EXPECT_GT(record->peak_memory, 0u);
+  for (int i = 0; i < 400 && exists(root + "/run"); ++i) ::poll(nullptr, 0, 10);
+  EXPECT_FALSE(exists(root + "/run"));
+}
+
+TEST_F(RootLauncher, OfALaunchThatFailedNoCgroupIsLeft) {
+  auto plan = plan_for(spec_of(policy()), {"true"}, placement("run/a/fails"));
+  std::erase_if(plan->operations, [](const Operation& op) { return op.step == Step::exec_init; });
+  EXPECT_FALSE(client_->launch({.id = "fails", .plan = *plan, .extra_fds = {}}));
+  const auto gone = [&] {
+    for (const std::string& root : list_cgroup_roots(host_.cgroups))
+      if (root == cgroup_root_name(state_)) return false;
+    return true;
+  };
+  for (int i = 0; i < 400 && !gone(); ++i) ::poll(nullptr, 0, 10);
+  EXPECT_TRUE(gone());
+}
+
 // cgroup.kill is a file to be opened: a launcher that has no descriptor left for it ends its sandboxes all the same.
 TEST_F(RootLauncher, ALimitHoldsWithoutADescriptorToSpare) {
   auto plan =
