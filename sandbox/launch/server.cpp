@@ -5,7 +5,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -19,7 +18,6 @@
 #include "sandbox/base/cbor.h"
 #include "sandbox/host/host_facts.h"
 #include "sandbox/launch/disk_ending.h"
-#include "sandbox/launch/init_record.h"
 #include "sandbox/launch/own_mounts.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/launch/wall_tries.h"
@@ -62,18 +60,6 @@ Result<Fd> seal_init(const std::string& path) {
   BULKHEAD_ASSIGN(Fd sealed, make_memfd("bulkhead-init", content));
   if (::fchmod(sealed.get(), 0111) != 0) return errno_error("change mode", "bulkhead-init");
   return sealed;
-}
-
-std::string file_name(std::string id) {
-  std::replace(id.begin(), id.end(), '/', '~');
-  return id;
-}
-
-Result<> write_new_file(const std::string& path, const std::string& text) {
-  BULKHEAD_ASSIGN(const Fd fd, open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600));
-  if (::write(fd.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-    return errno_error("write", path);
-  return {};
 }
 
 json try_walls_named(const json& request) {
@@ -129,7 +115,8 @@ Result<> LauncherServer::prepare() {
     BULKHEAD_TRY(make_directory(options_.state_dir + "/exits", 0700));
     BULKHEAD_TRY(make_directory(options_.state_dir + "/mnt", 0700));
     BULKHEAD_TRY(end_forerunners_sandboxes());
-    BULKHEAD_TRY(read_records());
+    ended_ = ExitRecords(options_.state_dir);
+    BULKHEAD_TRY(ended_.read());
     // Mount points live on a tmpfs of the private namespace: nothing on disk but one empty directory.
     if (::mount("bulkhead-mnt", (options_.state_dir + "/mnt").c_str(), "tmpfs", MS_NOSUID | MS_NODEV,
                 "mode=0700,size=1m") != 0)
@@ -180,31 +167,6 @@ Result<> LauncherServer::end_forerunners_sandboxes() {
     ::poll(nullptr, 0, 10);
   }
   return remove_cgroup_root(site_.cgroups, site_.cgroup_root);
-}
-
-// What a launcher before us recorded and nobody acknowledged, and what init left where no launcher lived to record it.
-Result<> LauncherServer::read_records() {
-  const std::string directory = options_.state_dir + "/exits/";
-  BULKHEAD_ASSIGN(const auto names, list_directory(directory));
-  for (const std::string& name : names) {
-    const auto dot = name.rfind('.');
-    std::string id = name.substr(0, dot);
-    std::replace(id.begin(), id.end(), '~', '/');
-    if (name.ends_with(".json")) {
-      const auto text = read_file(directory + name, 1 << 16);
-      const json record = text ? json::parse(*text, nullptr, false) : json();
-      try {
-        ended_[id] = {.record = record.get<ExitRecord>(), .told = false};
-        continue;
-      } catch (const json::exception&) {
-        // Half written when its launcher died: init's own record is what is left.
-      }
-    }
-    if (ended_.contains(id) || exists(directory + file_name(id) + ".json")) continue;
-    BULKHEAD_ASSIGN(const Fd record, open_file(directory + file_name(id) + ".init", O_RDONLY | O_NOFOLLOW));
-    ended_[id] = {.record = record_of_init(id, record.get()), .told = false};
-  }
-  return {};
 }
 
 void LauncherServer::stop_listening() {
@@ -269,7 +231,7 @@ int LauncherServer::wait_milliseconds() const {
   if (prune_at_) next = std::min(next, *prune_at_);
   if (drop_roots_at_) next = std::min(next, *drop_roots_at_);
   if (!private_ && clients_.empty() && living_.empty()) next = std::min(next, idle_since_ + options_.linger);
-  for (const auto& [id, ended] : ended_)
+  for (const auto& [id, ended] : ended_.all())
     if (!ended.told && !clients_.empty()) next = std::min(next, now + std::chrono::milliseconds(100));
   if (next == Clock::time_point::max()) return -1;
   const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(next - now).count();
@@ -284,7 +246,7 @@ void LauncherServer::tick() {
     if (Sandbox* sandbox = find(id))
       if (const auto again = sandbox->enforce(now)) looks_.emplace(*again, id);
   }
-  for (auto& [id, ended] : ended_)
+  for (auto& [id, ended] : ended_.all())
     if (!ended.told) tell(ended);
   remove_cgroups();
   if (prune_at_ && *prune_at_ <= now) prune_cgroups();
@@ -331,7 +293,8 @@ void LauncherServer::accept_clients() {
     if (!watch(fd.get())) continue;
     clients_.push_back(std::make_unique<Client>());
     clients_.back()->channel = Channel(std::move(fd));
-    for (auto& [id, ended] : ended_) ended.told = false;  // a new supervisor hears of every exit nobody acknowledged
+    for (auto& [id, ended] : ended_.all())
+      ended.told = false;  // a new supervisor hears of every exit nobody acknowledged
   }
 }
 
@@ -394,10 +357,7 @@ json LauncherServer::handle(const json& request, std::string_view rest, std::vec
   if (op == "list") return list();
   if (op == "acknowledge") {
     const auto id = request.at("id").get<std::string>();
-    if (ended_.erase(id) != 0 && !options_.state_dir.empty()) {
-      ::unlink(record_path(id, ".json").c_str());
-      ::unlink(record_path(id, ".init").c_str());
-    }
+    ended_.forget(id);
     return {};  // nobody waits: who does not know a record has nothing to forget
   }
   if (op == "acquire_range") {
@@ -441,19 +401,6 @@ json LauncherServer::image(const std::string& op, const json& request) {
   }
   if (op == "image_abandon") return reply(images_.abandon(store, key));
   return to_reply(Error{.operation = "request", .object = op, .detail = "unknown operation"});
-}
-
-std::string LauncherServer::record_path(const std::string& id, const char* suffix) const {
-  return options_.state_dir.empty() ? "" : options_.state_dir + "/exits/" + file_name(id) + suffix;
-}
-
-Result<Fd> LauncherServer::open_record(const std::string& id) const {
-  if (options_.state_dir.empty()) {
-    Fd fd(::memfd_create("bulkhead-exit", MFD_CLOEXEC));
-    if (!fd.valid()) return errno_error("memfd_create");
-    return fd;
-  }
-  return open_file(record_path(id, ".init"), O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
 }
 
 namespace {
@@ -504,13 +451,13 @@ json LauncherServer::launch(const json& request, std::string_view encoded, std::
   if (const std::string disk = disk_of(*plan); !disk.empty() && !(disks_ && disks_->is_attached(disk)))
     return to_reply(Error{.operation = "bound disk", .object = disk, .detail = "it is not attached"},
                     std::string(name(Step::limit_disk)));
-  auto record = open_record(id);
+  auto record = ended_.open_init_record(id);
   if (!record) return to_reply(record.error());
   std::string node = cgroup_node_of(*plan);
   auto sandbox = Sandbox::launch(site_, id, std::move(*plan), *user_namespace, taken.stdio, std::move(*record));
   if (!sandbox) {
     prune_above(std::move(node));
-    if (!options_.state_dir.empty()) ::unlink(record_path(id, ".init").c_str());
+    ended_.drop_init_record(id);
     return to_reply(sandbox.error().error, sandbox.error().step);
   }
   const json answer = {{"ok",
@@ -583,7 +530,8 @@ void LauncherServer::conclude(const std::string& id) {
     stop_guests(sandbox);
   }
   const std::string disk = disk_of(sandbox.plan());
-  Ended& ended = keep(sandbox.conclude(disk.empty() || !disks_ ? std::nullopt : disks_->usage(disk)));
+  ExitRecords::Ended& ended =
+      ended_.keep(sandbox.conclude(disk.empty() || !disks_ ? std::nullopt : disks_->usage(disk)));
   by_pidfd_.erase(sandbox.pidfd());
   unwatch(sandbox.pidfd());
   sandbox.reap();
@@ -608,22 +556,11 @@ void LauncherServer::stop_guests(Sandbox& host) {
   host.hang_up();
 }
 
-LauncherServer::Ended& LauncherServer::keep(ExitRecord record) {
-  if (!options_.state_dir.empty()) {
-    // For whoever comes after us; the power going takes the sandboxes too, so no fsync. If this fails the record still
-    // lives in our memory and in init's own record.
-    if (auto written = write_new_file(record_path(record.id, ".json"), json(record).dump()); !written)
-      record.detail += " (not recorded: " + written.error().text() + ")";
-  }
-  std::string id = record.id;
-  return ended_.emplace(std::move(id), Ended{.record = std::move(record)}).first->second;
-}
-
 void LauncherServer::keep_and_tell(std::vector<ExitRecord> records) {
-  for (ExitRecord& record : records) tell(keep(std::move(record)));
+  for (ExitRecord& record : records) tell(ended_.keep(std::move(record)));
 }
 
-void LauncherServer::tell(Ended& ended) {
+void LauncherServer::tell(ExitRecords::Ended& ended) {
   const auto bytes = json::to_cbor({{"exit", json(ended.record)}});
   for (const auto& client : clients_) {
     if (client->gone) continue;
@@ -638,7 +575,7 @@ json LauncherServer::list() const {
   for (const auto& [id, sandbox] : living_)
     rows.push_back(
         {{"id", id}, {"pid", sandbox.pid()}, {"start_time", sandbox.start_time()}, {"cgroup", sandbox.cgroup_node()}});
-  for (const auto& [id, ended] : ended_) rows.push_back({{"id", id}, {"ended", json(ended.record)}});
+  for (const auto& [id, ended] : ended_.all()) rows.push_back({{"id", id}, {"ended", json(ended.record)}});
   return {{"ok", std::move(rows)}};
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "sandbox/launch/bounded_disks.h"
+#include "sandbox/launch/exit_records.h"
 #include "sandbox/launch/guests.h"
 #include "sandbox/launch/image_store.h"
 #include "sandbox/launch/prepared_root.h"
@@ -47,16 +48,11 @@ class LauncherServer {
     Channel channel;
     bool gone = false;
   };
-  struct Ended {
-    ExitRecord record;
-    bool told = false;
-  };
   explicit LauncherServer(LauncherOptions options) : options_(std::move(options)) {}
 
   Result<> prepare();
   Result<> make_ready();
   Result<> end_forerunners_sandboxes();
-  Result<> read_records();
   void stop_listening();
   void accept_clients();
   void serve(Client& client);
@@ -70,14 +66,12 @@ class LauncherServer {
   Result<> unmount_workspace(const std::string& name);
   nlohmann::json handle_disk(const std::string& op, const nlohmann::json& request);
   void unmount_everything();
-  Result<Fd> open_record(const std::string& id) const;
   Result<> register_sandbox(Sandbox sandbox);
   void conclude(const std::string& id);
   void conclude_guests(Sandbox& host);
   void stop_guests(Sandbox& host);
-  Ended& keep(ExitRecord record);
   void keep_and_tell(std::vector<ExitRecord> records);
-  void tell(Ended& ended);
+  void tell(ExitRecords::Ended& ended);
   void tick();
   int wait_milliseconds() const;
   void remove_cgroups();
@@ -88,7 +82,6 @@ class LauncherServer {
   void unwatch(int fd);
   void handle_event(int fd);
   Sandbox* find(const std::string& id);
-  std::string record_path(const std::string& id, const char* suffix) const;
 
   LauncherOptions options_;
   LaunchSite site_;
@@ -104,7 +97,7 @@ class LauncherServer {
   std::unordered_map<int, std::string> by_pidfd_;      // of the living
   std::unordered_map<int, std::string> by_guests_fd_;  // of those that have had guests
   Guests guests_;
-  std::map<std::string, Ended> ended_;
+  ExitRecords ended_;
   std::vector<Sandbox> cgroups_to_remove_;
   std::set<std::string> nodes_gone_;  // cgroups: the nodes above them may hold nothing now
   std::vector<std::string> workspaces_;
