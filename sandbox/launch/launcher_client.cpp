@@ -167,8 +167,11 @@ Result<Message> LauncherClient::call(std::string request, const std::vector<int>
     try {
       const json answer = parse(*message);
       if (take_unasked(answer)) continue;
+      // The answer to a call that failed before. One without a serial is to a request that could not be read: ours.
+      if (const auto serial = answer.find("serial");
+          serial != answer.end() && serial->get<std::uint64_t>() != expected)
+        continue;
       if (const auto error = answer.find("error"); error != answer.end()) return std::unexpected(error_from(*error));
-      if (answer.at("serial").get<std::uint64_t>() != expected) continue;  // the answer to a call that failed before
     } catch (const json::exception& e) {
       return fail("launcher", "", e.what());
     }
@@ -231,23 +234,30 @@ Result<> LauncherClient::thaw(const std::string& id) {
   return {};
 }
 
-Result<std::vector<LiveSandbox>> LauncherClient::list() {
-  BULKHEAD_ASSIGN(const Message message, call(dump({{"op", "list"}, {"serial", ++serial_}})));
-  std::vector<LiveSandbox> rows;
-  const json answer = parse(message);
-  for (const auto& row : answer.at("ok")) {
-    LiveSandbox live{
-        .id = row.at("id").get<std::string>(), .pid = 0, .start_time = 0, .cgroup = {}, .unseen_errno = 0, .ended = {}};
-    if (const auto ended = row.find("ended"); ended != row.end()) {
-      live.ended = ended->get<ExitRecord>();
-    } else {
-      live.pid = row.at("pid").get<int>();
-      live.start_time = row.at("start_time").get<std::uint64_t>();
-      live.cgroup = row.at("cgroup").get<std::string>();
-    }
-    rows.push_back(std::move(live));
+namespace {
+LiveSandbox row_from(const json& row) {
+  LiveSandbox live{
+      .id = row.at("id").get<std::string>(), .pid = 0, .start_time = 0, .cgroup = {}, .unseen_errno = 0, .ended = {}};
+  if (const auto ended = row.find("ended"); ended != row.end()) {
+    live.ended = ended->get<ExitRecord>();
+  } else {
+    live.pid = row.at("pid").get<int>();
+    live.start_time = row.at("start_time").get<std::uint64_t>();
+    live.cgroup = row.at("cgroup").get<std::string>();
   }
-  return rows;
+  return live;
+}
+}  // namespace
+
+Result<std::vector<LiveSandbox>> LauncherClient::list() {
+  std::vector<LiveSandbox> rows;
+  for (;;) {
+    const std::string after = rows.empty() ? "" : rows.back().id;
+    BULKHEAD_ASSIGN(const Message message, call(dump({{"op", "list"}, {"serial", ++serial_}, {"after", after}})));
+    const json answer = parse(message);
+    for (const auto& row : answer.at("ok")) rows.push_back(row_from(row));
+    if (!answer.at("more").get<bool>()) return rows;
+  }
 }
 
 Result<> LauncherClient::acknowledge(const std::string& id) {

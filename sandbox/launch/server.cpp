@@ -30,6 +30,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::seconds kPruneAfter{1};
+constexpr std::size_t kListBytes = 128 * 1024;  // of rows in one answer: the last may be large (kMaxMessageBytes)
 constexpr std::chrono::milliseconds kQuiet{3};  // without a request: time for what can be made ahead
 
 json to_reply(const Error& error, const std::string& step = {}) {
@@ -318,8 +319,14 @@ void LauncherServer::serve(Client& client) {
   } catch (const json::exception& e) {
     answer = to_reply(Error{.operation = "read request", .detail = e.what()});
   }
-  const auto bytes = json::to_cbor(answer);
-  const Fd with = std::move(answered_);
+  auto bytes = json::to_cbor(answer);
+  Fd with = std::move(answered_);
+  if (bytes.size() > kMaxMessageBytes) {
+    json instead = to_reply(Error{.operation = "answer", .code = EMSGSIZE});
+    if (const auto serial = answer.find("serial"); serial != answer.end()) instead["serial"] = *serial;
+    bytes = json::to_cbor(instead);
+    with.reset();
+  }
   if (!client.channel.send({reinterpret_cast<const char*>(bytes.data()), bytes.size()},
                            with.valid() ? std::vector{with.get()} : std::vector<int>{}))
     client.gone = true;
@@ -354,7 +361,7 @@ json LauncherServer::handle(const json& request, std::string_view rest, std::vec
   }
   if (op == "freeze") return with_sandbox([&](Sandbox& s) { return s.set_frozen(true); });
   if (op == "thaw") return with_sandbox([&](Sandbox& s) { return s.set_frozen(false); });
-  if (op == "list") return list();
+  if (op == "list") return list(request.value("after", ""));
   if (op == "acknowledge") {
     const auto id = request.at("id").get<std::string>();
     ended_.forget(id);
@@ -570,13 +577,30 @@ void LauncherServer::tell(ExitRecords::Ended& ended) {
   }
 }
 
-json LauncherServer::list() const {
+// By id, those after `after`, as many as one message holds; "more" where there are others.
+json LauncherServer::list(const std::string& after) const {
   json rows = json::array();
-  for (const auto& [id, sandbox] : living_)
-    rows.push_back(
-        {{"id", id}, {"pid", sandbox.pid()}, {"start_time", sandbox.start_time()}, {"cgroup", sandbox.cgroup_node()}});
-  for (const auto& [id, ended] : ended_.all()) rows.push_back({{"id", id}, {"ended", json(ended.record)}});
-  return {{"ok", std::move(rows)}};
+  std::size_t bytes = 0;
+  auto alive = living_.upper_bound(after);
+  auto ended = ended_.all().upper_bound(after);
+  while (bytes < kListBytes && (alive != living_.end() || ended != ended_.all().end())) {
+    json row;
+    if (ended == ended_.all().end() || (alive != living_.end() && alive->first < ended->first)) {
+      const Sandbox& sandbox = alive->second;
+      row = {{"id", alive->first},
+             {"pid", sandbox.pid()},
+             {"start_time", sandbox.start_time()},
+             {"cgroup", sandbox.cgroup_node()}};
+      ++alive;
+    } else {
+      row = {{"id", ended->first}, {"ended", json(ended->second.record)}};
+      ++ended;
+    }
+    bytes += json::to_cbor(row).size();
+    rows.push_back(std::move(row));
+  }
+  const bool more = alive != living_.end() || ended != ended_.all().end();
+  return {{"ok", std::move(rows)}, {"more", more}};
 }
 
 Result<std::string> LauncherServer::mount_workspace(const WorkspaceMount& mount) {

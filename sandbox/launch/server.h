@@ -61,7 +61,7 @@ class LauncherServer {
   nlohmann::json exec(const nlohmann::json& request, std::vector<Fd> fds);
   Result<int> namespace_for(const LaunchPlan& plan);
   nlohmann::json image(const std::string& op, const nlohmann::json& request);
-  nlohmann::json list() const;
+  nlohmann::json list(const std::string& after) const;
   Result<std::string> mount_workspace(const WorkspaceMount& mount);
   Result<> unmount_workspace(const std::string& name);
   nlohmann::json handle_disk(const std::string& op, const nlohmann::json& request);

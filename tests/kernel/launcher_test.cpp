@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <fstream>
 #include <set>
 
 #include "sandbox/launch/uid_ranges.h"
@@ -355,6 +356,50 @@ TEST_F(RootLauncher, TheNextLauncherEndsWhatADeadOneLeftAndKnowsHowItEnded) {
   for (const auto& row : client_->list().value()) records[row.id] = row.ended.value();
   EXPECT_EQ(records.at("quick").exit_code, 9);
   EXPECT_EQ(records.at("orphan").reason, EndReason::lost);
+}
+
+// More than one message holds: a supervisor must always be able to come back.
+TEST_F(RootLauncher, AThousandUnacknowledgedExitsAreAllListed) {
+  ASSERT_TRUE(client_->shutdown());
+  while (client_->poll_exits()) ::poll(nullptr, 0, 5);
+  std::set<std::string> expected;
+  for (int i = 0; i < 1000; ++i) {
+    ExitRecord record;
+    record.id = "run/agent/" + std::to_string(i);
+    record.reason = EndReason::exited;
+    record.exit_code = 0;
+    record.detail = std::string(200, 'x');
+    std::ofstream(state_ + "/exits/run~agent~" + std::to_string(i) + ".json") << nlohmann::json(record);
+    expected.insert(record.id);
+  }
+  auto client = LauncherClient::start_detached(launcher_path(), state_, state_ + "/launcher.sock");
+  ASSERT_TRUE(client) << client.error().text();
+  client_ = std::make_unique<LauncherClient>(std::move(*client));
+  auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("a"));
+  ASSERT_TRUE(client_->launch({.id = "run/a", .plan = *plan, .extra_fds = {}}));
+  expected.insert("run/a");
+  const auto rows = client_->list();
+  ASSERT_TRUE(rows) << rows.error().text();
+  std::set<std::string> listed;
+  for (const LiveSandbox& row : *rows) {
+    EXPECT_EQ(row.ended.has_value(), row.id != "run/a");
+    listed.insert(row.id);
+  }
+  EXPECT_EQ(rows->size(), 1001u);
+  EXPECT_EQ(listed, expected);
+}
+
+TEST_F(RootLauncher, AnAnswerThatFitsIntoNoMessageIsAnError) {
+  auto raw = Channel::connect(state_ + "/launcher.sock");
+  ASSERT_TRUE(raw) << raw.error().text();
+  // The id is in the answer, with more around it than in the request.
+  const auto request = nlohmann::json::to_cbor({{"op", "launch"}, {"serial", 7}, {"id", std::string(196560, 'x')}});
+  ASSERT_TRUE(raw->send({reinterpret_cast<const char*>(request.data()), request.size()}));
+  const auto message = raw->receive();
+  ASSERT_TRUE(message && *message);
+  const auto answer = nlohmann::json::from_cbor((*message)->text);
+  EXPECT_EQ(answer.at("serial"), 7);
+  EXPECT_EQ(answer.at("error").at("code"), EMSGSIZE);
 }
 
 // A cgroup in which all are dead looks empty to the kernel, and still has the figures of who has not been concluded.
