@@ -230,13 +230,20 @@ int be_pid_one(char** argv, bool capture_output, bool learn, unsigned long long 
   finish(record, &denials, WEXITSTATUS(status));
 }
 
+// To be called once the kernel would tell us of the launcher's end: whether that was before. Its end of this socket has
+// no copy with anybody else.
+bool launcher_has_gone() {
+  pollfd socket{bulkhead::kInitGuestsFd, 0, 0};
+  return poll(&socket, 1, 0) == 1 && (socket.revents & POLLHUP) != 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 5) return 125;
   if (prctl(PR_SET_DUMPABLE, 0) != 0) return 125;
   const char* mode = argv[1];
-  if (strchr(mode, 'd') != nullptr && prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return 125;
+  if (strchr(mode, 'd') != nullptr && (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || launcher_has_gone())) return 125;
   const int listener = argv[3][0] == '-' ? -1 : static_cast<int>(strtol(argv[3], nullptr, 10));
   return be_pid_one(argv + 4, strchr(mode, 'c') != nullptr, strchr(mode, 'l') != nullptr,
                     strtoull(argv[2], nullptr, 10), listener);
