@@ -187,7 +187,7 @@ int perform(Tree& tree, int& ruleset, const ChildOperation& op, ChildContext& co
     case Step::session_keyring:
       return do_session_keyring();
     case Step::loopback:
-      return context.network >= 0 ? setns(context.network, CLONE_NEWNET) : loopback_up();
+      return context.network >= 0 ? 0 : loopback_up();  // one made ahead has it up
     case Step::hostname:
       return sethostname(op.text, strlen(op.text));
     case Step::working_directory:
@@ -238,6 +238,9 @@ int run_child(void* argument) {
   for (std::size_t i = 0; i < context.v1_count; ++i)
     if (write(context.v1_tasks[i], "0", 1) != 1) give_up(context, context.count, "join cgroup");
   if (place_descriptors(context) != 0) give_up(context, context.count, "place descriptors");
+  // By no step of the plan: without the step it would be the host's network.
+  if (context.network >= 0 && setns(context.network, CLONE_NEWNET) != 0)
+    give_up(context, context.count, "enter network");
   Tree tree{.owner_uid = context.owner_uid, .owner_gid = context.owner_gid};
   tree.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (tree.root < 0) give_up(context, context.count, "open root");
