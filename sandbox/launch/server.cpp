@@ -446,7 +446,7 @@ RequestStdio take_stdio(const json& request, const std::vector<Fd>& fds) {
 json LauncherServer::launch(const json& request, std::string_view encoded, std::vector<Fd> fds) {
   const auto id = request.at("id").get<std::string>();
   if (!safe_name(id)) return to_reply(Error{.operation = "launch", .object = id, .detail = "not a usable sandbox id"});
-  if (living_.contains(id) || ended_.contains(id))
+  if (living_.contains(id) || guests_.contains(id) || ended_.contains(id))
     return to_reply(Error{.operation = "launch", .object = id, .code = EEXIST});
   auto plan = decode(encoded);
   if (!plan) return to_reply(plan.error());
@@ -508,6 +508,7 @@ json LauncherServer::exec(const json& request, std::vector<Fd> fds) {
   if (by_guests_fd_.emplace(host->guests_fd(), id).second)
     if (auto watched = watch(host->guests_fd()); !watched) {  // nobody would hear of its end
       keep_and_tell(guests_.end_all(id));
+      stop_guests(*host);  // and of no other's
       return to_reply(watched.error());
     }
   return {{"ok", true}};
@@ -623,9 +624,11 @@ Result<std::string> LauncherServer::mount_workspace(const WorkspaceMount& mount)
 }
 
 Result<> LauncherServer::unmount_workspace(const std::string& name) {
-  if (std::erase(workspaces_, name) == 0) return errno_error("unmount workspace", name, ENOENT);
+  const auto found = std::ranges::find(workspaces_, name);
+  if (found == workspaces_.end()) return errno_error("unmount workspace", name, ENOENT);
   const std::string at = options_.state_dir + "/mnt/" + file_name(name);
   BULKHEAD_TRY(disks_->unmount(at));
+  workspaces_.erase(found);  // not before: what is still mounted can be asked for again, and goes when we end
   if (::rmdir(at.c_str()) != 0) return errno_error("remove", at);
   return {};
 }

@@ -115,6 +115,26 @@ TEST_F(RootLauncher, NetworksMadeAheadAreEachUsedOnceAndAreLikeAnyOther) {
   EXPECT_FALSE(seen.contains(network("self")));
 }
 
+// Whether a network is made ahead or by the clone, it does not hang on another step of the plan.
+TEST_F(RootLauncher, WithoutLoopbackItHasANetworkOfItsOwnAllTheSame) {
+  auto plan = plan_for(spec_of(policy()), {"sh", "-c", "cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' '"},
+                       placement("n"));
+  ASSERT_EQ(std::erase_if(plan->operations, [](const Operation& op) { return op.step == Step::loopback; }), 1u);
+  ::poll(nullptr, 0, 50);  // if this is too short, the clone makes it
+  const Fd out = std::move(*open_file(scratch_ + "/out", O_RDWR | O_CREAT, 0600));
+  const auto live = client_->launch({.id = "n", .plan = *plan, .stdout_fd = out.get(), .extra_fds = {}});
+  ASSERT_TRUE(live) << live.error().text();
+  EXPECT_EQ(client_->next_exit()->exit_code, 0);
+  EXPECT_EQ(read_file(scratch_ + "/out").value(), "lo\n");
+  char host[64] = {}, made[64] = {};
+  plan->command.argv = {"sleep", "1000"};
+  const auto second = client_->launch({.id = "m", .plan = *plan, .extra_fds = {}});
+  ASSERT_TRUE(second) << second.error().text();
+  ASSERT_GT(::readlink("/proc/self/ns/net", host, sizeof host - 1), 0);
+  ASSERT_GT(::readlink(("/proc/" + std::to_string(second->pid) + "/ns/net").c_str(), made, sizeof made - 1), 0);
+  EXPECT_STRNE(host, made);
+}
+
 TEST_F(RootLauncher, EveryLimitIsWrittenWhereTheKernelEnforcesIt) {
   auto plan = plan_for(
       spec_of(
@@ -297,6 +317,10 @@ TEST_F(RootLauncher, AFurtherCommandsEndIsTold) {
   EXPECT_EQ(none->reason, EndReason::setup_failed);
   EXPECT_EQ(none->detail, "exec_command no-such-program: No such file or directory");
   ASSERT_TRUE(exec("g.asked", {"sleep", "1000"}));
+  auto taken = plan_for(spec_of(policy()), {"true"}, placement("taken"));
+  const auto twice = client_->launch({.id = "g.asked", .plan = *taken, .extra_fds = {}});
+  ASSERT_FALSE(twice);
+  EXPECT_EQ(twice.error().text(), "launch g.asked: File exists");
   ASSERT_TRUE(client_->signal("g.asked", SIGTERM));
   EXPECT_EQ(client_->next_exit()->signal, SIGTERM);
   ASSERT_TRUE(exec("g.killed", {"sleep", "1000"}));
