@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include <cstring>
 #include <string>
 
+#include "sandbox/launch/descriptors.h"
 #include "sandbox/launch/server.h"
 #include "sandbox/sys/files.h"
 
@@ -70,11 +70,7 @@ int main(int argc, char** argv) {
   ::umask(077);
   ::prctl(PR_SET_DUMPABLE, 0);
   ::prctl(PR_SET_NAME, "bulkhead-launch");
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    ::setrlimit(RLIMIT_NOFILE, &files);
-  }
+  bulkhead::set_descriptors_aside();
   options.uid_lock_file = "/run/bulkhead/uid-ranges.lock";
   if (channel_fd >= 0) {
     options.only_client = bulkhead::Channel(bulkhead::Fd(channel_fd));

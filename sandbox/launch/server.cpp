@@ -17,6 +17,7 @@
 
 #include "sandbox/base/cbor.h"
 #include "sandbox/host/host_facts.h"
+#include "sandbox/launch/descriptors.h"
 #include "sandbox/launch/disk_ending.h"
 #include "sandbox/launch/own_mounts.h"
 #include "sandbox/launch/user_namespace.h"
@@ -31,9 +32,11 @@ using nlohmann::json;
 
 constexpr std::chrono::seconds kPruneAfter{1};
 constexpr std::size_t kListBytes = 128 * 1024;  // of rows in one answer: the last may be large (kMaxMessageBytes)
+constexpr std::chrono::milliseconds kAcceptAgain{200};
 constexpr std::chrono::milliseconds kQuiet{3};  // without a request: time for what can be made ahead
 
-json to_reply(const Error& error, const std::string& step = {}) {
+json to_reply(const Error& what, const std::string& step = {}) {
+  const Error error = with_descriptors(what);
   return {{"error",
            {{"operation", error.operation},
             {"object", error.object},
@@ -174,6 +177,7 @@ void LauncherServer::stop_listening() {
   if (!options_.listener.valid()) return;
   ::unlink(options_.socket_path.c_str());
   options_.listener.reset();
+  accept_at_.reset();
 }
 
 Result<> LauncherServer::watch(int fd) {
@@ -206,6 +210,7 @@ Result<> LauncherServer::run() {
     if (count == 0 && disks_ && disks_->wants_spare()) disks_->make_spare();
     tick();
   }
+  const UseReserve reserve;
   kill_everything();
   const auto removed = remove_cgroup_root(site_.cgroups, site_.cgroup_root);
   unmount_everything();
@@ -231,6 +236,7 @@ int LauncherServer::wait_milliseconds() const {
   if (!networks_->complete() || (disks_ && disks_->wants_spare())) next = std::min(next, now + kQuiet);
   if (prune_at_) next = std::min(next, *prune_at_);
   if (drop_roots_at_) next = std::min(next, *drop_roots_at_);
+  if (accept_at_) next = std::min(next, *accept_at_);
   if (!private_ && clients_.empty() && living_.empty()) next = std::min(next, idle_since_ + options_.linger);
   for (const auto& [id, ended] : ended_.all())
     if (!ended.told && !clients_.empty()) next = std::min(next, now + std::chrono::milliseconds(100));
@@ -241,6 +247,9 @@ int LauncherServer::wait_milliseconds() const {
 
 void LauncherServer::tick() {
   const auto now = Clock::now();
+  if (accept_at_ && *accept_at_ <= now)
+    accept_at_ = watch(options_.listener.get()) ? std::nullopt : std::optional(now + kAcceptAgain);
+  const UseReserve reserve;
   while (!looks_.empty() && looks_.begin()->first <= now) {
     const std::string id = looks_.begin()->second;
     looks_.erase(looks_.begin());
@@ -286,6 +295,11 @@ void LauncherServer::prune_cgroups() {
 void LauncherServer::accept_clients() {
   for (;;) {
     Fd fd(::accept4(options_.listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    // Out of descriptors or memory it would stay readable: looked at again in a while, when some may be free.
+    if (!fd.valid() && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+      unwatch(options_.listener.get());
+      accept_at_ = Clock::now() + kAcceptAgain;
+    }
     if (!fd.valid()) return;
     ucred peer{};
     socklen_t length = sizeof peer;
@@ -300,7 +314,10 @@ void LauncherServer::accept_clients() {
 }
 
 void LauncherServer::serve(Client& client) {
-  auto message = client.channel.try_receive();
+  auto message = [&] {
+    const UseReserve reserve;  // for what comes with it, which what is asked for may be refused for
+    return client.channel.try_receive();
+  }();
   if (!message && message.error().code == EAGAIN) return;
   if (!message || !*message) {
     client.gone = true;
@@ -337,8 +354,16 @@ Sandbox* LauncherServer::find(const std::string& id) {
   return found == living_.end() ? nullptr : &found->second;
 }
 
+namespace {
+// Requests that take nothing on.
+const std::set<std::string, std::less<>> kEndings{
+    "kill", "signal", "freeze", "thaw", "list", "release_range", "unmount_workspace", "drop_disk", "image_abandon"};
+}  // namespace
+
 json LauncherServer::handle(const json& request, std::string_view rest, std::vector<Fd> fds) {
   const auto op = request.at("op").get<std::string>();
+  std::optional<UseReserve> reserve;
+  if (kEndings.contains(op)) reserve.emplace();
   const auto with_sandbox = [&](auto&& action) -> json {
     const auto id = request.at("id").get<std::string>();
     Sandbox* sandbox = find(id);
@@ -530,6 +555,7 @@ Result<> LauncherServer::register_sandbox(Sandbox sandbox) {
 
 // Record, then reap, then tell: whoever is killed between two of these finds the rest done or to be done again.
 void LauncherServer::conclude(const std::string& id) {
+  const UseReserve reserve;
   const auto found = living_.find(id);
   Sandbox& sandbox = found->second;
   if (by_guests_fd_.contains(sandbox.guests_fd())) {

@@ -103,6 +103,7 @@ class LauncherServer {
   std::vector<std::string> workspaces_;
   std::set<std::pair<Clock::time_point, std::string>> looks_;  // when to look at whose limits; ids may have ended
   std::optional<Clock::time_point> prune_at_, drop_roots_at_;
+  std::optional<Clock::time_point> accept_at_;  // the listener is not watched until then
   Clock::time_point idle_since_{};
   bool private_ = false;  // has one client and ends with it
   bool stop_ = false;

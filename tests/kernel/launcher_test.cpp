@@ -3,11 +3,14 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include <fstream>
 #include <set>
 
+#include "sandbox/launch/descriptors.h"
 #include "sandbox/launch/uid_ranges.h"
 #include "sandbox/launch/user_namespace.h"
 #include "tests/support/sandbox_fixture.h"
@@ -465,8 +468,7 @@ TEST_F(RootLauncher, OfALaunchThatFailedNoCgroupIsLeft) {
 
 // cgroup.kill is a file to be opened: a launcher that has no descriptor left for it ends its sandboxes all the same.
 TEST_F(RootLauncher, ALimitHoldsWithoutADescriptorToSpare) {
-  auto plan =
-      plan_for(spec_of(policy({{"limits", {{"wall", "500ms"}}}})), {"sleep", "1000"}, placement("limited"));
+  auto plan = plan_for(spec_of(policy({{"limits", {{"wall", "500ms"}}}})), {"sleep", "1000"}, placement("limited"));
   const auto live = client_->launch({.id = "limited", .plan = *plan, .extra_fds = {}});
   ASSERT_TRUE(live) << live.error().text();
   auto other = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("asked"));
@@ -484,6 +486,85 @@ TEST_F(RootLauncher, ALimitHoldsWithoutADescriptorToSpare) {
   }
   EXPECT_THAT(reasons, ::testing::ElementsAre(EndReason::wall_time, EndReason::killed_by_request));
   EXPECT_EQ(::prlimit(launcher, RLIMIT_NOFILE, &before, nullptr), 0);
+}
+
+// Of a launcher that may have 200 descriptors open.
+TEST_F(RootLauncher, WithItsDescriptorsAllTakenItRefusesMoreAndKeepsTheRest) {
+  const SandboxSpec spec = spec_of(policy());
+  const Fd out = std::move(*open_file("/dev/null", O_RDWR));
+  pid_t launcher = 0;
+  const auto launch = [&](const std::string& id) {
+    auto plan = plan_for(spec, {"sleep", "1000"}, placement("many/" + id));
+    return client_->launch({.id = id,
+                            .plan = *plan,
+                            .stdin_fd = out.get(),
+                            .stdout_fd = out.get(),
+                            .stderr_fd = out.get(),
+                            .extra_fds = {}});
+  };
+  int alive = 0;
+  Result<LiveSandbox> live = launch("0");
+  for (; live && alive < 200; live = launch(std::to_string(alive))) {
+    ++alive;
+    if (launcher != 0) continue;
+    launcher = launcher_pid(live->pid);
+    const rlimit few{200 - kReservedFds, 200};
+    ASSERT_EQ(::prlimit(launcher, RLIMIT_NOFILE, &few, nullptr), 0);
+  }
+  ASSERT_FALSE(live);
+  EXPECT_EQ(live.error().code, EMFILE);
+  EXPECT_THAT(live.error().hint, HasSubstr("of 200 descriptors"));
+  EXPECT_GT(alive, 10);
+  const auto listed = client_->list();
+  ASSERT_TRUE(listed) << listed.error().text();
+  EXPECT_EQ(static_cast<int>(listed->size()), alive);
+  for (int i = 0; i < 5; ++i) {  // what a start needs for a moment too
+    ASSERT_TRUE(client_->kill(std::to_string(i), EndReason::killed_by_request));
+    const auto ended = client_->next_exit();
+    ASSERT_TRUE(ended) << ended.error().text();
+    EXPECT_GT(ended->peak_memory, 0u);
+  }
+  EXPECT_TRUE(launch("one more"));
+}
+
+TEST_F(RootLauncher, AClientThatCannotBeLetInCostsNothingMeanwhile) {
+  auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("a"));
+  const auto live = client_->launch({.id = "a", .plan = *plan, .extra_fds = {}});
+  ASSERT_TRUE(live) << live.error().text();
+  const pid_t launcher = launcher_pid(live->pid);
+  const rlimit few{200 - kReservedFds, 200};
+  ASSERT_EQ(::prlimit(launcher, RLIMIT_NOFILE, &few, nullptr), 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  (state_ + "/launcher.sock").copy(address.sun_path, sizeof address.sun_path - 1);
+  std::vector<Fd> clients;
+  for (int waited = 0; waited < 40;) {  // until nobody takes them out of the queue any more
+    Fd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+      clients.push_back(std::move(fd));
+      waited = 0;
+    } else {
+      ++waited;
+      ::poll(nullptr, 0, 10);
+    }
+  }
+  const auto ticks = [&] {  // utime and stime: fields 14 and 15 of proc_pid_stat(5)
+    const std::string stat = read_file("/proc/" + std::to_string(launcher) + "/stat").value();
+    std::istringstream fields(stat.substr(stat.rfind(')') + 2));
+    std::string skipped;
+    for (int i = 3; i < 14; ++i) fields >> skipped;
+    long user = 0, system = 0;
+    fields >> user >> system;
+    return user + system;
+  };
+  const long before = ticks();
+  ::poll(nullptr, 0, 600);
+  EXPECT_LT(ticks() - before, 6);
+  clients.clear();
+  EXPECT_TRUE(client_->list());
+  auto another = LauncherClient::connect(state_ + "/launcher.sock");
+  ASSERT_TRUE(another) << another.error().text();
+  EXPECT_TRUE(another->list());
 }
 
 // What the launcher holds open for all of them counts against the limit of none.
