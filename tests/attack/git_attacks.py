@@ -49,7 +49,7 @@ AGENTS = {
                             'if git cat-file -e $HIDDEN; then echo seen >seen; fi; ' + COMMIT,
     "git_planted_link": 'ln -s $SECRET link; ln -s $OUTSIDE out; ' + COMMIT,
     "git_set_user_id": 'cp /bin/true tool; chmod 6755 tool; ' + COMMIT,
-    "git_left_process": COMMIT + '; setsid bash -c "trap \'\' HUP TERM; exec -a left_process sleep 30" >/dev/null 2>&1 </dev/null &',
+    "git_left_process": COMMIT + '; setsid bash -c "trap \'\' HUP TERM; exec -a $MARK sleep 30" >/dev/null 2>&1 </dev/null &',
 }
 
 
@@ -95,7 +95,8 @@ class Repositories:
 
     def variables(self, name, repository):
         return {"NAME": name, "CANARY": os.path.join(self.canaries, name), "TREE": TREE, "HIDDEN": self.hidden,
-                "OBJECTS": os.path.join(repository, ".git/objects"), "SECRET": self.secret, "OUTSIDE": self.outside}
+                "OBJECTS": os.path.join(repository, ".git/objects"), "SECRET": self.secret, "OUTSIDE": self.outside,
+                "MARK": self.stage.mark}
 
     def _run(self):
         tasks = {name.replace("_", "-"): {"command": ["/bin/bash", "-c", script], "environment": self.variables(name, self.judged)}
@@ -174,7 +175,7 @@ def attack(stage, attempt, marked_processes):
         true = os.path.exists(canary) or came_true(stage, repositories, name, repositories.judged, repositories.state,
                                                    f"bulkhead/r/{agent}")
     if name == "git_left_process":
-        left = marked_processes("left_process")
+        left = marked_processes(stage.mark)
         for pid in left:
             os.kill(pid, 9)
         true = bool(left)

@@ -151,17 +151,17 @@ def forged_null(stage, attempt):
 
 def fork_bomb(stage, attempt):
     if attempt.what == "off":  # within a limit of processes all the same
-        process = stage.popen(stage.command(attempt.policy, ["/attack", "fork_bomb"]))
+        process = stage.popen(stage.command(attempt.policy, ["/attack", "fork_bomb", stage.mark]))
         try:
             ended = ends_within(process, 3)
         finally:
             end_by_signals(process)
-        return (NOT_TRIED, "something is left") if marked_processes("fork_bomb") else \
+        return (NOT_TRIED, "something is left") if marked_processes(stage.mark) else \
             (BLOCKED, "it ended") if ended else (SUCCEEDED, "it goes on and on")
     policy = merge(attempt.policy, {"limits": {"wall": "1s"}})
     before = time.monotonic()
-    status, output = stage.inside(policy, ["/attack", "fork_bomb"])
-    left = marked_processes("fork_bomb")
+    status, output = stage.inside(policy, ["/attack", "fork_bomb", stage.mark])
+    left = marked_processes(stage.mark)
     if left:
         return SUCCEEDED, "something lives on"
     if status == 124 and "1s" in output and time.monotonic() - before < TIMEOUT:
@@ -170,7 +170,7 @@ def fork_bomb(stage, attempt):
 
 
 def marked_processes(word):
-    """Processes of agents' uid ranges with this word in their command line or name."""
+    """Processes with this word, the stage's mark, in their command line or name."""
     found = []
     for number in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -243,36 +243,50 @@ def mounted_proc(stage, attempt):
     return (BLOCKED, "refused") if "every sandbox has its own" in output else (NOT_TRIED, output)
 
 
+# Looks like a sandbox's first process: its name, namespaces and files of its own.
+FORGED = """mount -t tmpfs tmpfs /tmp && echo forged >/tmp/marker && cp "$(command -v sleep)" /tmp/bulkhead-init && echo ready &&
+exec /tmp/bulkhead-init 1000"""
+
+
 def forged_join(stage, attempt):
-    """A process that looks like a sandbox: its name, namespaces of its own; the agent that it claims to be has ended."""
-    forged = stage.popen(["unshare", "--mount", "--pid", "--fork", "bash", "-c", "echo ready; exec -a bulkhead-init sleep 1000"])
-    try:
+    """Who stands inside the agent's compartment must not find themselves in another that somebody holds out beside it."""
+    with contextlib.ExitStack() as ending:
+        forged = stage.popen(["unshare", "--mount", "--pid", "--fork", "bash", "-c", FORGED])
+        ending.callback(forged.wait)
+        ending.callback(os.killpg, forged.pid, signal.SIGKILL)
         if forged.stdout.readline().strip() != "ready":
             return NOT_TRIED, "it did not begin"
-        if attempt.what == "contrast":
-            status = stage.run(["nsenter", "-t", str(forged.pid), "--mount", "true"])[0]
-            return (SUCCEEDED, "whoever has the number is entered") if status == 0 else (NOT_TRIED, f"nsenter: {status}")
-        status, output, state = finished_run(stage, attempt, ["/bin/true"])
+        if attempt.what == "contrast":  # somebody who goes by the name, among the processes of this session alone
+            by_name = f'nsenter -t "$(pgrep -n -x -s {forged.pid} bulkhead-init)" --mount cat /tmp/marker'
+            output = stage.run(["sh", "-c", by_name])[1].strip()
+            return (SUCCEEDED, "the name leads to the forged one") if output == "forged" else (NOT_TRIED, output)
+        process, state = begun_run(stage, attempt, ["/bin/sh", "-c", "echo real >/tmp/marker; exec sleep 1000"])
+        ending.callback(stage.run, [stage.bulkhead, "--state", state, "clean"])
+        ending.callback(end_by_signals, process)
+
+        def stand_in(name):
+            return stage.run([stage.bulkhead, "--state", state, "shell", name, "--", "cat", "/tmp/marker"])
+        deadline = time.monotonic() + TIMEOUT
+        status, output = stand_in("task")
+        while status != 0 and time.monotonic() < deadline:
+            time.sleep(0.1)
+            status, output = stand_in("task")
         if status != 0:
             return NOT_TRIED, f"status {status}: {output}"
-        told = [stage.run([stage.bulkhead, "--state", state, "shell", name]) for name in
-                ("task", str(forged.pid), f"run/{forged.pid}", "bulkhead-init")]
-        stage.run([stage.bulkhead, "--state", state, "clean"])
-    finally:
-        os.killpg(forged.pid, signal.SIGKILL)
-        forged.wait()
-    if any(status == 0 for status, _ in told):
+        told = [output] + [stand_in(name)[1] for name in (str(forged.pid), f"run/{forged.pid}", "bulkhead-init")]
+    if any("forged" in output.split() for output in told):
         return SUCCEEDED, "it is entered"
-    return BLOCKED, "; ".join(output.splitlines()[0] if output else "" for _, output in told)
+    if told[0].strip() != "real" or any("real" in output.split() for output in told[1:]):
+        return SUCCEEDED, "something else is entered: " + "; ".join(told)
+    return BLOCKED, "the real one is entered; " + "; ".join(output.splitlines()[0] if output else "" for output in told[1:])
 
 
 def daemon(stage, attempt):
-    word = f"d{os.getpid()}"
     if attempt.place == "outside":
-        stage.run([stage.attack, "daemon", word], outside=True)
+        stage.run([stage.attack, "daemon", stage.mark], outside=True)
     else:
-        stage.inside(attempt.policy, ["/attack", "daemon", word])
-    left = marked_processes(word)
+        stage.inside(attempt.policy, ["/attack", "daemon", stage.mark])
+    left = marked_processes(stage.mark)
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     return (SUCCEEDED, "it lives on") if left else (BLOCKED, "it ended with its sandbox")
@@ -292,8 +306,8 @@ def unread_pipe(stage, attempt):
     return (BLOCKED, "ended by its time") if ended else (SUCCEEDED, "it waits for ever")
 
 
-def finished_run(stage, attempt, command, limits=None):
-    """A run of one task in a repository of its own: (status, output, state directory)."""
+def words_of_run(stage, attempt, command, limits=None):
+    """To run one task, `task`, in a repository of its own: (command line, state directory)."""
     repository = tempfile.mkdtemp(dir=stage.scratch, prefix="repository.")
     state = repository + ".state"
     git = ["git", "-C", repository, "-c", "user.name=t", "-c", "user.email=t@example.com"]
@@ -304,7 +318,18 @@ def finished_run(stage, attempt, command, limits=None):
     path = repository + ".yaml"
     with open(path, "w", encoding="utf-8") as file:
         json.dump(workflow, file)
-    return *stage.run([stage.bulkhead, "--state", state, "run", "--name", "run", path]), state
+    return [stage.bulkhead, "--state", state, "run", "--name", "run", path], state
+
+
+def begun_run(stage, attempt, command):
+    words, state = words_of_run(stage, attempt, command)
+    return stage.popen(words), state
+
+
+def finished_run(stage, attempt, command, limits=None):
+    """(status, output, state directory)"""
+    words, state = words_of_run(stage, attempt, command, limits)
+    return *stage.run(words), state
 
 
 def log_flood(stage, attempt):

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import pwd
+import secrets
 import shutil
 import signal
 import socket
@@ -37,6 +38,7 @@ class Stage:
         self.scratch = tempfile.mkdtemp(prefix="bulkhead-attack.")
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(("SUDO_", "BULKHEAD_S", "GIT_"))}
         self.closing = []
+        self.mark = secrets.token_hex(7)  # nobody else's word, short enough for the name of a process
         try:
             self._prepare(attack)
         except BaseException:

@@ -65,7 +65,7 @@ def render(document, cases, outcome):
         name = threat["line"] if threat["line"] != threat_seen else ""
         threat_seen = threat["line"]
         if case is None:
-            row = (name, "", not_tried_here(threat), "")
+            row = (name, "", not_tried_here(threat), threat.get("because", ""))
         elif "closed_by_landlock" in case:
             row = (name, case["name"], f"blocked: {walls(case)}, from ABI {case['closed_by_landlock']}; **open** below: {case['open']}", without(case))
         elif "open" in case:
