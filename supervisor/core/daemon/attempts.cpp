@@ -157,7 +157,8 @@ asio::awaitable<void> watch_attempt(Watch& watch) {
   auto active = std::chrono::steady_clock::now();
   auto next_look = active;
   bool told_idle = false;
-  const auto cgroup = Cgroup::open(watch.run.site.host.cgroups, watch.run.site.cgroup_root, watch.cgroup);
+  auto cgroup = Cgroup::open(watch.run.site.host.cgroups, watch.run.site.cgroup_root, watch.cgroup);
+  if (cgroup) cgroup->close_entrances();
   while (!watch.stop) {
     watch.timer.expires_after(kLook);
     boost::system::error_code ignored;  // cancelled: the attempt has ended
@@ -173,7 +174,7 @@ asio::awaitable<void> watch_attempt(Watch& watch) {
     }
     if (idle_limit.count() == 0 || told_idle) continue;
     const off_t written = size_of(watch.paths.stdout_file()) + size_of(watch.paths.stderr_file());
-    const std::uint64_t used = cgroup ? cgroup->usage().cpu_us : 0;
+    const std::uint64_t used = cgroup ? cgroup->cpu_us() : 0;
     if (written != output || used > cpu + kActivityCpuUs) {
       output = written;
       cpu = used;
