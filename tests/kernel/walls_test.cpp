@@ -1,5 +1,13 @@
 // Sandboxes without one of their walls, made on a host that has it: what stands in does what it says.
 #include <gmock/gmock.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <functional>
 
 #include "sandbox/launch/wall_tries.h"
 #include "tests/support/sandbox_fixture.h"
@@ -82,9 +90,64 @@ TEST_F(RootWallsTest, WithoutLandlockOrAKeyringItRuns) {
   EXPECT_EQ(shell(without(Wall::keyring), "id -u").out, "1000\n");
 }
 
-// What a plan says must hold holds, or nothing starts: here a kernel that forbids it is played by a plan that must.
 TEST_F(RootWallsTest, NamespacesBelowAreForbidden) {
   EXPECT_EQ(sh("cat /proc/sys/user/max_user_namespaces").out, "0\n");
+}
+
+// What a plan says must hold holds, or nothing starts: on a host that has another container's walls around it.
+class RootConfinedLauncher : public RootWallsTest {
+ protected:
+  // What a launcher that a confined process starts says to this policy.
+  std::string said_below(const std::function<bool()>& confine, const SandboxSpec& spec) {
+    const pid_t confined = ::fork();
+    if (confined == 0) {
+      std::string said = "could not be confined";
+      if (confine()) {
+        auto client = LauncherClient::start_private(launcher_path(), "");
+        if (!client) ::_exit(1);
+        client_ = std::make_unique<LauncherClient>(std::move(*client));
+        range_ = 0;
+        auto plan = plan_for(spec, {"true"}, placement());
+        const auto live = client_->launch({.id = "c", .plan = std::move(*plan), .extra_fds = {}});
+        said = live ? "it runs" : live.error().text();
+        client_.reset();
+      }
+      ::_exit(write_file_atomic(scratch_ + "/said", said) ? 0 : 1);
+    }
+    int status = -1;
+    EXPECT_EQ(::waitpid(confined, &status, 0), confined);
+    EXPECT_EQ(status, 0);
+    return read_file(scratch_ + "/said").value_or("");
+  }
+  // The filter answers `number` with EPERM and lets all else go on.
+  static bool load_filter(std::uint32_t number, unsigned flags) {
+    sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+                            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const sock_fprog program{4, filter};
+    return ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program) >= 0;
+  }
+};
+
+TEST_F(RootConfinedLauncher, RefusalsThatMustBeSeenAreNotLeftUnseen) {
+  const auto below_a_listener = [] { return load_filter(~0u, SECCOMP_FILTER_FLAG_NEW_LISTENER); };
+  auto all = walls_required_by_default();
+  all.emplace_back(name(Wall::refusals_seen));
+  EXPECT_THAT(said_below(below_a_listener, spec_of(policy({{"require", all}}))),
+              ::testing::AllOf(HasSubstr("seccomp"), HasSubstr("Device or resource busy")));
+  EXPECT_EQ(said_below(below_a_listener, spec_of(policy())), "it runs");  // which does not ask for it
+}
+
+TEST_F(RootConfinedLauncher, NamespacesBelowThatMustBeForbiddenAre) {
+  const auto with_closed_settings = [] {
+    return ::unshare(CLONE_NEWNS) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+           ::mount("/proc/sys", "/proc/sys", nullptr, MS_BIND, nullptr) == 0 &&
+           ::mount(nullptr, "/proc/sys", nullptr, MS_BIND | MS_REMOUNT | MS_RDONLY, nullptr) == 0 &&
+           load_filter(SYS_fsopen, 0);  // no proc file system of the launcher's own
+  };
+  EXPECT_EQ(said_below(with_closed_settings, spec_of(policy())),
+            "forbid namespaces below /proc/sys/user/max_user_namespaces: Read-only file system");
 }
 
 }  // namespace
