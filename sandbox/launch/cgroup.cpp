@@ -283,8 +283,6 @@ Result<> Cgroup::set_frozen(bool frozen) const {
   return write_kernel_file(directory("") + "/cgroup.freeze", frozen ? "1" : "0");
 }
 
-bool Cgroup::populated() const { return read_number(directory("") + "/cgroup.events", "populated") != 0; }
-
 // Every node of the v2 tree counts its processes' CPU time, also where the controller is on a v1 hierarchy.
 std::uint64_t Cgroup::cpu_us() const { return read_number(directory("") + "/cpu.stat", "usage_usec"); }
 

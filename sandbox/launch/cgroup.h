@@ -52,7 +52,6 @@ class Cgroup {
   std::uint64_t oom_kills() const;
   Result<> kill() const;  // cgroup.kill: every process, also ones being forked
   Result<> set_frozen(bool frozen) const;
-  bool populated() const;
   // Postcondition on success: no process of it lives and the node is gone; its parents are left to remove_cgroup_root.
   // EBUSY while processes are still being reaped: try again.
   Result<> remove();

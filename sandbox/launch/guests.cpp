@@ -84,12 +84,6 @@ Result<> Guests::kill(const Sandbox& host, const std::string& id, EndReason caus
   return signal(host, id, SIGKILL);
 }
 
-std::vector<std::string> Guests::all() const {
-  std::vector<std::string> ids;
-  for (const auto& [id, guest] : guests_) ids.push_back(id);
-  return ids;
-}
-
 ExitRecord Guests::record(const std::string& id, const Guest& guest) {
   ExitRecord r;
   r.id = id;

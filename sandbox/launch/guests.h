@@ -25,7 +25,6 @@ class Guests {
   Result<> signal(const Sandbox& host, const std::string& id, int number) const;
   Result<> kill(const Sandbox& host, const std::string& id, EndReason cause);  // the first cause stays
   const std::string& host_of(const std::string& id) const { return guests_.at(id).host; }
-  std::vector<std::string> all() const;
 
   // What `host`'s init has told; `hung_up` where it will tell no more.
   std::vector<ExitRecord> collect(const Sandbox& host, bool& hung_up);

@@ -2,7 +2,6 @@
 // does, and records each exit before it reaps. Its clients come and go; it stays while a sandbox lives.
 #pragma once
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
