@@ -103,6 +103,8 @@ wait "$maker" 2>/dev/null && fail "the maker was not killed"
 finds_half() { ! bulkhead clean --check >"$scratch/leftovers" && grep -q half-unpacked "$scratch/leftovers"; }
 [ ! -d "$state/images/${three#sha256:}.making" ] || wait_for finds_half
 expect 0 "" in_image true
+# Where the dead one's range was not to be had, what it made is left.
+expect 0 "" bulkhead clean
 expect 0 "nothing left behind" bulkhead clean --check
 
 # In a run: the agent's command, its workspace and its verification.
@@ -132,6 +134,16 @@ user=$!
 wait_for grep -q ready "$scratch/d"
 expect 0 "" bulkhead clean --images
 same "in use" "$key" "$(unpacked)"
+# Of a store's uid ranges, the host's last 64, it holds none any more: they are for as long as a worker runs.
+ranges_of() { # LAUNCHER: the numbers of the ranges whose locks it holds
+  sed -n 's/^lock:.* OFDLCK .* \([0-9]*\) \([0-9]*\)$/\1/p' "/proc/$1/fdinfo/"*
+}
+launcher=$(tr -d ' ' <"/proc/$user/task/$user/children")
+held=$(ranges_of "$launcher")
+[ -n "$held" ] || fail "no locks of ranges were found"
+for number in $held; do
+  [ "$number" -lt 4032 ] || fail "it holds a store's range while the command runs: $number"
+done
 kill -TERM "$user"
 status=0
 wait "$user" || status=$?
