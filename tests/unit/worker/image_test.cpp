@@ -316,6 +316,58 @@ TEST_F(ImageTest, AnIndexIsForPlatforms) {
   EXPECT_THAT(error_of(choose()), HasSubstr("nested too deep"));
 }
 
+// What was checked elsewhere must be what is taken here, whoever reads it how.
+TEST_F(ImageTest, ADocumentIsAManifestOrAnIndexAndNeverBoth) {
+  const std::string index_type = "application/vnd.oci.image.index.v1+json";
+  const std::string manifest_type = "application/vnd.oci.image.manifest.v1+json";
+  const std::string inner = image_of({file("f")});
+  const nlohmann::json good = nlohmann::json::parse(read("layout/blobs/sha256/" + inner.substr(7)));
+  const nlohmann::json listed = index_["manifests"];
+  const auto names = [&](const nlohmann::json& document, const std::string& media_type) {
+    const nlohmann::json row = put(document.dump(), media_type);
+    index_["manifests"] = nlohmann::json::array({row});
+    write_index();
+    return row["digest"].get<std::string>();
+  };
+  nlohmann::json both = good;
+  both["manifests"] = listed;
+  for (const char* says : {"", manifest_type.c_str(), index_type.c_str()}) {
+    if (*says == 0) {
+      both.erase("mediaType");
+    } else {
+      both["mediaType"] = says;
+    }
+    for (const std::string& named : {manifest_type, index_type}) {
+      const std::string digest = names(both, named);
+      const bool contradicts = *says != 0 && named != says;
+      const std::string wanted = contradicts ? "it says that it is '" : "it can be read as a manifest and as an index";
+      EXPECT_THAT(error_of(choose()), HasSubstr(wanted)) << says << named;
+      EXPECT_THAT(error_of(choose("", digest)), HasSubstr("it can be read as")) << says << named;
+      EXPECT_THAT(error_of(unpack(digest)), HasSubstr("it can be read as")) << says << named;
+    }
+  }
+  // Of one kind, under the name of the other.
+  nlohmann::json index = {{"schemaVersion", 2}, {"mediaType", index_type}, {"manifests", listed}};
+  names(index, manifest_type);
+  EXPECT_THAT(error_of(choose()), HasSubstr("it says that it is '" + index_type + "', and what names it, '"));
+  names(good, index_type);
+  EXPECT_THAT(error_of(choose()), HasSubstr("it says that it is '" + manifest_type));
+  index.erase("mediaType");
+  const std::string digest = names(index, manifest_type);
+  EXPECT_THAT(error_of(choose()), HasSubstr("it can be read as"));
+  EXPECT_THAT(error_of(unpack(digest)), HasSubstr("it is an index of manifests"));
+  nlohmann::json odd = good;
+  odd["mediaType"] = "application/vnd.oci.artifact.manifest.v1+json";
+  EXPECT_THAT(error_of(choose("", names(odd, manifest_type))), HasSubstr("is none of an image's"));
+  // Silent about itself it is what names it, and good.
+  nlohmann::json silent = good;
+  silent.erase("mediaType");
+  const std::string plain = names(silent, manifest_type);
+  EXPECT_EQ(choose().value(), plain);
+  EXPECT_EQ(choose("", plain).value(), plain);
+  EXPECT_TRUE(unpack(plain));
+}
+
 TEST_F(ImageTest, AnImageForAnotherMachineIsRefused) {
   EXPECT_THAT(error_of(unpack(add_image({}, "", {{"architecture", "mips"}}))),
               HasSubstr("the image is for mips, this host is " + host_architecture()));
