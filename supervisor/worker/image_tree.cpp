@@ -109,6 +109,14 @@ Result<> ImageTree::count(const LayerName& name) {
               "if that is right, raise the bound in the policy's root with 'inodes'");
 }
 
+Result<> ImageTree::count_bytes(const LayerName& name, std::uint64_t more) {
+  if (more > bounds_.bytes - std::min(bounds_.bytes, bytes_))
+    return fail("unpack", shown(name), "with it the image is larger than " + format_bytes(bounds_.bytes),
+                "if that is right, raise the bound in the policy's root with 'size'");
+  bytes_ += more;
+  return {};
+}
+
 Result<> ImageTree::add(LayerStream& layer, archive_entry* entry) {
   BULKHEAD_ASSIGN(const std::string raw, text_of(archive_entry_pathname(entry), "a name"));
   BULKHEAD_ASSIGN(const LayerName name, parse_layer_name(raw));
@@ -169,10 +177,7 @@ Result<> ImageTree::add_directory(int parent, const LayerName& name, archive_ent
 
 Result<> ImageTree::add_file(int parent, const LayerName& name, LayerStream& layer, archive_entry* entry) {
   const auto size = static_cast<std::uint64_t>(std::max<la_int64_t>(archive_entry_size(entry), 0));
-  if (size > bounds_.bytes - std::min(bounds_.bytes, bytes_))
-    return fail("unpack", shown(name), "with it the image is larger than " + format_bytes(bounds_.bytes),
-                "if that is right, raise the bound in the policy's root with 'size'");
-  bytes_ += size;
+  BULKHEAD_TRY(count_bytes(name, size));
   BULKHEAD_TRY(make_room(parent, name));
   const Fd file(::openat(parent, name.leaf.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file.valid()) return errno_error("unpack", shown(name));
@@ -217,6 +222,7 @@ Result<> ImageTree::keep_attributes(int file, const LayerName& name, archive_ent
   while (archive_entry_xattr_next(entry, &key, &value, &size) == ARCHIVE_OK) {
     const std::string_view text = key == nullptr ? "" : key;
     if (!text.starts_with("user.") || text.starts_with("user.overlay.")) continue;
+    BULKHEAD_TRY(count_bytes(name, text.size() + size));
     if (::fsetxattr(file, key, value, size, 0) != 0)
       return errno_error("set attribute " + escaped(text, 100) + " of", shown(name));
   }

@@ -24,7 +24,7 @@ namespace bulkhead {
 class ImageTree {
  public:
   struct Bounds {
-    std::uint64_t bytes = 0;    // of all files of all layers
+    std::uint64_t bytes = 0;    // of all files of all layers, with the attributes that are kept
     std::uint64_t entries = 0;  // of all layers
   };
   // `directory` is empty and ours.
@@ -61,6 +61,7 @@ class ImageTree {
   Result<int> parent_of(const LayerName& name);
   Result<Fd> make_parents(const LayerName& name);
   Result<> count(const LayerName& name);
+  Result<> count_bytes(const LayerName& name, std::uint64_t more);  // before they are written
   Result<> make_room(int parent, const LayerName& name);  // removes what stands there
   void forget(const LayerName& name);                     // it and what is below are gone
 

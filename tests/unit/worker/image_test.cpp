@@ -122,6 +122,18 @@ TEST_F(ImageTest, ExtendedAttributesStayOutUnlessAskedFor) {
   EXPECT_EQ(sh(".", list), "['user.note', 'user.note']");
 }
 
+TEST_F(ImageTest, ExtendedAttributesThatAreKeptCount) {
+  TarEntry large = file("f"), below = directory("d");
+  large.attributes = {{"user.note", std::string(600, 'n')}};
+  below.attributes = large.attributes;
+  bounds_.max_bytes = 1000;
+  EXPECT_EQ(unpack_entries({large, below}).value().bytes, 1u);  // they are dropped
+  bounds_.attributes = ImageAttributes::user;
+  EXPECT_THAT(error_of(unpack_entries({large, below})), HasSubstr("with it the image is larger than 1000"));
+  bounds_.max_bytes = 4000;
+  EXPECT_GE(unpack_entries({large, below}).value().bytes, 1u + 2 * 609);  // archives may name each twice
+}
+
 TEST_F(ImageTest, ALaterLayerHidesAndReplaces) {
   const auto facts = unpack_layers(
       {{.archive = tar({file("keep/a", "a"), file("keep/b", "b"), file("opaque/old", "o"), file("opaque/both", "low"),
