@@ -182,6 +182,23 @@ TEST_F(ImageTest, OfTwoEntriesOfANameTheLastCounts) {
   EXPECT_EQ(status_of_entry("d").st_mode, S_IFDIR | 0711u);
 }
 
+TEST_F(ImageTest, OfTwoNamesOfADirectoryTheLastCounts) {
+  const std::vector<TarEntry> lower{directory("usr/lib", 0511), link_to("lib", "usr/lib")};
+  const auto unpacked = [&](const std::vector<TarEntry>& first, const std::vector<TarEntry>& second) {
+    const auto facts = unpack_layers({{.archive = tar(lower)}, {.archive = tar(first)}, {.archive = tar(second)}});
+    EXPECT_TRUE(facts) << error_of(facts);
+    EXPECT_EQ(status_of_entry("usr/lib").st_mode, S_IFDIR | 0511u);
+    return status_of_entry("usr/lib/x").st_mode & 07777u;
+  };
+  EXPECT_EQ(unpacked({directory("lib/x", 0700)}, {directory("usr/lib/x", 0755)}), 0755u);
+  EXPECT_EQ(unpacked({directory("usr/lib/x", 0700)}, {directory("lib/x", 0755)}), 0755u);
+  // Of one that went by its other name nothing stays.
+  for (const char* whiteout : {"lib/.wh.x", "usr/lib/.wh.x", "usr/lib/.wh..wh..opq", "lib/.wh..wh..opq"})
+    for (const char* made : {"lib/x", "usr/lib/x"})
+      EXPECT_EQ(unpacked({directory(made, 0700)}, {file(whiteout, ""), file("usr/lib/x/y")}), 0755u)
+          << whiteout << made;
+}
+
 TEST_F(ImageTest, LongAndOddNamesAndHoles) {
   const std::string longest(255, 'n'), odd = "a\\b\n\x1b[31m", composed = "\xc3\xa9", decomposed = "e\xcc\x81";
   const auto facts = unpack_entries({file(longest + "/" + longest), file(odd), file(composed), file(decomposed)});
