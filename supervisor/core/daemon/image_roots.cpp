@@ -96,11 +96,14 @@ Async<PreparedImage> prepare_image(RunContext& run, const ImageRoot& root) {
   // Also where it is pinned: the digest may be that of an index.
   BULKHEAD_CO_ASSIGN(const SelectImageFacts selected, co_await select(run, root));
   digest = selected.digest;
+  bool told = false;
   while (true) {
     BULKHEAD_CO_ASSIGN(const auto found, find_image(run, image_key(root, digest)));
     if (found) co_return accept_image(root, digest, *found);
     BULKHEAD_CO_ASSIGN(const auto made, co_await make_image(run, root, digest));
     if (made) co_return accept_image(root, digest, *made);
+    if (!std::exchange(told, true))
+      spdlog::info("{}: another is unpacking the image {}; waiting", run.run, root.text());
     co_await pause_for(kLookAgain);
   }
 }
