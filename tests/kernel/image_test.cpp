@@ -214,6 +214,30 @@ TEST_F(RootImage, CannotBeWritten) {
   EXPECT_EQ(list_directory(tree + "/etc").value(), std::vector<std::string>{"hosts"});
 }
 
+// A second root below the first is a mount that stays between the old root and the new one: the old one would come
+// back on top, and the command would stand on the host.
+TEST_F(RootImage, ARootThatIsNotTheOneThatWasMadeStartsNothing) {
+  const auto spec = spec_of(policy());
+  auto plan = plan_for(spec, {"/bin/sh", "-c", "echo x >" + scratch_ + "/escaped"}, placement());
+  ASSERT_TRUE(plan) << plan.error().text();
+  const auto root =
+      std::ranges::find_if(plan->operations, [](const Operation& op) { return op.step == Step::root_tmpfs; });
+  ASSERT_NE(root, plan->operations.end());
+  const Operation twice = *root;
+  plan->operations.insert(root, twice);
+  ASSERT_EQ(::chmod(scratch_.c_str(), 0777), 0);
+  const auto live = client_->launch({.id = "test/twice", .plan = std::move(*plan)});
+  std::string why = live ? "" : live.error().text();
+  if (live) {
+    const auto record = client_->next_exit();
+    ASSERT_TRUE(record) << record.error().text();
+    EXPECT_EQ(record->reason, EndReason::setup_failed);
+    why = record->detail;
+  }
+  EXPECT_THAT(why, HasSubstr("the root is not the one that was made"));
+  EXPECT_FALSE(exists(scratch_ + "/escaped"));
+}
+
 TEST_F(RootImage, AMissingTreeIsASetupFailure) {
   const auto r = run_in(scratch_ + "/none", "true");
   EXPECT_EQ(r.record.reason, EndReason::setup_failed);
