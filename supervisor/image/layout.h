@@ -49,6 +49,8 @@ class ImageLayout {
 
  private:
   ImageLayout(std::string directory, Fd fd) : directory_(std::move(directory)), fd_(std::move(fd)) {}
+  Result<Fd> open_blob(const Descriptor& descriptor, std::uint64_t& size) const;  // its content is not checked
+  Result<> check(const Descriptor& descriptor, const std::string& found) const;   // the digest of its content
   std::string directory_;
   Fd fd_;
 };

@@ -61,12 +61,13 @@ Result<ImageTree> ImageTree::open(const std::string& directory, Bounds bounds, I
 Result<> ImageTree::add_layer(const ImageLayout& layout, const ImageLayer& layer) {
   // Of files that are small the archive's own words are more than their content.
   const std::uint64_t most = bounds_.bytes + bounds_.entries * kArchiveOverhead;
+  BULKHEAD_ASSIGN(const Fd blob, layout.blob(layer.blob));
   if (!empty_) {
-    BULKHEAD_ASSIGN(const auto stream, LayerStream::open(layout, layer, most));
+    BULKHEAD_ASSIGN(const auto stream, LayerStream::open(blob, layer, most));
     BULKHEAD_TRY(apply_whiteouts(*stream));
     BULKHEAD_TRY(stream->finish());
   }
-  BULKHEAD_ASSIGN(const auto stream, LayerStream::open(layout, layer, most));
+  BULKHEAD_ASSIGN(const auto stream, LayerStream::open(blob, layer, most));
   BULKHEAD_TRY(add_entries(*stream));
   empty_ = false;
   return stream->finish();

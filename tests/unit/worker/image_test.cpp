@@ -1,4 +1,9 @@
 // What an image's layers may do to the tree they make, and what they may not. The layers here are hostile.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "supervisor/image/digest.h"
+#include "supervisor/worker/layer_stream.h"
 #include "tests/unit/worker/image_fixture.h"
 
 namespace bulkhead {
@@ -272,6 +277,34 @@ TEST_F(ImageTest, BlobsAreWhatTheirDigestsSay) {
   layer.blob_digest.resize(71, '.');
   EXPECT_THAT(error_of(unpack(add_image({good}, "", {}, {{"digest", layer.blob_digest}}))), StartsWith("no error"));
   EXPECT_THAT(error_of(choose()), HasSubstr("is none by sha256"));
+}
+
+// It was checked before it was opened; what counts is what was read.
+TEST_F(ImageTest, ABlobThatChangesWhileItIsReadIsRefused) {
+  const std::string archive = tar({file("f", std::string(3 << 20, 'a'))});
+  std::string swapped = archive;
+  swapped.replace(2 << 20, 4096, 4096, 'b');
+  add_image({{.archive = archive, .compression = LayerCompression::none}});
+  const auto layout = ImageLayout::open(path("layout"));
+  ASSERT_TRUE(layout) << error_of(layout);
+  const ImageLayer layer{.blob = {.digest = digest_of(archive)}, .diff_id = digest_of(swapped)};
+  const auto blob = layout->blob(layer.blob);
+  ASSERT_TRUE(blob) << error_of(blob);
+  const auto stream = LayerStream::open(*blob, layer, 1 << 30);
+  ASSERT_TRUE(stream) << error_of(stream);
+  const std::string name = "layout/blobs/sha256/" + std::string(digest_hex(layer.blob.digest));
+  const Fd writer(::open(path(name).c_str(), O_WRONLY | O_CLOEXEC));
+  ASSERT_EQ(::pwrite(writer.get(), swapped.data() + (2 << 20), 4096, 2 << 20), 4096);
+  ASSERT_TRUE((*stream)->next());
+  EXPECT_THAT(error_of((*stream)->finish()), HasSubstr("it changed while it was read"));
+}
+
+TEST_F(ImageTest, ADocumentThatIsTooLargeIsNotEvenRead) {
+  const std::string digest = "sha256:" + std::string(64, 'e');
+  put("x", "y");
+  write_index();
+  sh(".", "truncate -s 1T layout/blobs/sha256/" + digest.substr(7));
+  EXPECT_THAT(error_of(choose("", digest)), HasSubstr("is larger than 4 MiB"));
 }
 
 TEST_F(ImageTest, BrokenCompressionIsRefused) {
