@@ -73,7 +73,9 @@ ImagePlatform platform_of(const std::string& machine) {
 }
 
 Result<ImageLayout> ImageLayout::open(const std::string& directory) {
-  auto fd = open_file(directory, O_PATH | O_DIRECTORY);
+  auto fd = open_file(directory, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  if (struct stat st{}; !fd && ::lstat(directory.c_str(), &st) == 0 && S_ISLNK(st.st_mode))
+    return fail("open image layout", directory, "is a symbolic link", "name the directory that it leads to");
   if (!fd) {
     fd.error().operation = "open image layout";
     return std::unexpected(fd.error());

@@ -36,6 +36,7 @@ struct Descriptor {
 
 class ImageLayout {
  public:
+  // `directory` itself may not be a link either: mounted for a worker, it would lead elsewhere there.
   static Result<ImageLayout> open(const std::string& directory);
 
   // What index.json lists.

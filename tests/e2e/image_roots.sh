@@ -66,6 +66,13 @@ chmod 600 "$scratch/layout/index.json"
 expect 2 "chmod -R a+rX $scratch/layout" in_image true
 chmod 644 "$scratch/layout/index.json"
 
+# A link is not followed: a plan and a run say the same.
+ln -s layout "$scratch/link"
+sed -i "s,$scratch/layout,$scratch/link," "$scratch/image.json"
+for verb in plan run; do
+  expect 2 "open image layout $scratch/link: is a symbolic link" bulkhead sandbox $verb --policy "$scratch/image.json" -- true
+done
+
 # A damaged image leaves nothing.
 policy '"reference": "two"'
 two=$(make_image "$scratch/layout" two "$scratch/lower")

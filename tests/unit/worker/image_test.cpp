@@ -450,6 +450,9 @@ TEST_F(ImageTest, WhatIsNoLayoutIsRefused) {
   EXPECT_NE(error_of(choose()), "no error");
   write("layout/index.json", "{\"manifests\":" + std::string(2'000'000, '['));
   EXPECT_NE(error_of(choose()), "no error");
+  sh(".", "ln -s layout link");
+  EXPECT_THAT(error_of(work(SelectImageRequest{.layout = path("link"), .architecture = host_architecture()})),
+              HasSubstr("link: is a symbolic link [name the directory that it leads to]"));
   sh("layout", "rm index.json; mkfifo index.json");
   EXPECT_THAT(error_of(choose()), HasSubstr("is not a regular file"));
   sh("layout", "rm index.json; ln -s /etc/passwd index.json");
