@@ -79,6 +79,7 @@ class ImageMaker {
     std::optional<Failure> failed;
     if (facts) {
       auto made = launcher_.finish_image(store_, key(digest), worker_facts_json(*facts));
+      if (const std::string out = left_out_text(*facts); made && !out.empty()) err_line("bulkhead: " + out);
       if (made) return *std::move(made);
       if (made.error().code != EBUSY) failed = Failure{made.error(), static_cast<int>(ExitCode::host_lacks)};
     } else {

@@ -31,6 +31,7 @@ expect 0 "ok: image" bulkhead policy check "$scratch/image.json"
 expect 0 "$key" bulkhead sandbox plan --policy "$scratch/image.json"
 same "unpacked by a plan" "" "$(unpacked)"
 expect 0 "unpacking the image" in_image true
+grep -qxF "bulkhead: 1 device node, pipe or socket of the image was left out" "$output" || fail "nothing is said of the pipe"
 same "unpacked" "$key" "$(unpacked)"
 expect 0 "" in_image true
 [ ! -s "$output" ] || fail "unpacked twice"
@@ -170,6 +171,7 @@ cp "$scratch/layer" "$layer"
 policy '"reference": "four", "environment": []'
 sed 's/ echo \$GREETING/ stat -c %s \/data/; s/merged/mended/' "$scratch/run.yaml" >"$scratch/mended.yaml"
 (cd "$scratch" && expect 0 "" bulkhead run --name mended "$scratch/mended.yaml")
+grep -q "mended: unpacked 2 layers, .*; 1 device node" "$state/bulkheadd.log" || fail "bulkheadd does not say what it unpacked"
 same "what a made" "lower 100000" "$(git -C "$scratch/repository" show mended:which | paste -sd' ')"
 
 # A run that waits for an image keeps those that it has, also when the launcher dies meanwhile.

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "sandbox/base/units.h"
 #include "sandbox/launch/user_namespace.h"
 
 namespace bulkhead {
@@ -75,7 +76,12 @@ Async<std::optional<UnpackedImage>> make_image(RunContext& run, const ImageRoot&
   if (facts) {
     auto made = run.site.launcher.call(
         [&](LauncherClient& c) { return c.finish_image(store, key, worker_facts_json(*facts)); });
-    if (made) co_return *std::move(made);
+    if (made) {
+      const std::string out = left_out_text(*facts);
+      spdlog::info("{}: unpacked {} layers, {} files, {}{}{}", run.run, facts->layers, facts->entries,
+                   format_bytes(facts->bytes), out.empty() ? "" : "; ", out);
+      co_return *std::move(made);
+    }
     error = made.error();
   } else {
     error = facts.error();

@@ -65,6 +65,12 @@ std::vector<MountSpec> image_removal_mounts(const std::string& tree) {
   return {ours(worker_place::to, tree, MountAccess::read_write)};
 }
 
+std::string left_out_text(const UnpackImageFacts& facts) {
+  if (facts.left_out == 0) return "";
+  if (facts.left_out == 1) return "1 device node, pipe or socket of the image was left out";
+  return std::to_string(facts.left_out) + " device nodes, pipes or sockets of the image were left out";
+}
+
 Error of_layout(Error error, const ImageRoot& root) {
   const std::string_view place = worker_place::in;
   for (std::string* text : {&error.object, &error.detail, &error.hint}) {

@@ -37,6 +37,9 @@ std::vector<MountSpec> image_worker_mounts(const ImageRoot& root, const std::str
 // What RemoveTreeRequest of a half-made `tree` needs mounted, at worker_place::to.
 std::vector<MountSpec> image_removal_mounts(const std::string& tree);
 
+// What of an image's layers is not in its tree, for who unpacked it; empty: all is.
+std::string left_out_text(const UnpackImageFacts& facts);
+
 // An error of the worker, with the layout where the caller knows it.
 Error of_layout(Error error, const ImageRoot& root);
 
