@@ -6,9 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <utility>
 
+#include "sandbox/base/hex.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/sys/files.h"
 
@@ -83,8 +83,7 @@ Result<> sync_directory(const std::string& path) {
 
 bool is_image_key(std::string_view text) {
   if (text.ends_with("-x")) text.remove_suffix(2);
-  return text.size() == 64 &&
-         std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  return is_sha256_hex(text);
 }
 
 Result<Fd> lock_unused_image(const std::string& directory) { return lock_directory(directory, LOCK_EX); }
