@@ -3,7 +3,8 @@
 // named it before its content is used, down from `index.json`, which only its owner vouches for, or from a digest that
 // a policy pins. No link is followed.
 //
-// Who uses this is unprivileged: bulkhead-worker in its sandbox, or `sandbox plan` as its caller.
+// Who uses this is bulkhead-worker in its sandbox, or `sandbox plan` as its caller: that is root for a login of root,
+// who then reads index, manifest and configuration as root. No layer is opened there.
 #pragma once
 
 #include <cstdint>
