@@ -1,20 +1,18 @@
 #include "supervisor/cli/image_root.h"
 
 #include <poll.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "sandbox/base/text.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/sys/files.h"
 #include "supervisor/cli/console.h"
 #include "supervisor/cli/policies.h"
+#include "supervisor/core/workers/worker_sandbox.h"
 #include "supervisor/image/layout.h"
 
 namespace bulkhead {
 namespace {
 
-constexpr const char* kWorkerInside = "/bulkhead/bulkhead-worker";
 constexpr int kLookAgain = 20;  // milliseconds
 
 class ImageMaker {
@@ -124,31 +122,20 @@ class ImageMaker {
   Result<std::string> execute(std::vector<std::string> argv, const std::string& id, std::vector<MountSpec> mounts) {
     Placement place{.cgroup = id, .range_base = *range_};
     place.mounts = std::move(mounts);
-    MountSpec worker;
-    BULKHEAD_ASSIGN(worker.target, SandboxPath::parse(kWorkerInside));
-    worker.source = context_.beside("bulkhead-worker");
-    worker.origin = "supervisor";
-    place.mounts.push_back(std::move(worker));
-    argv.front() = kWorkerInside;
-    const CommandSpec command{
-        .argv = std::move(argv), .environment = compose_environment(*policy_, {}, {}), .directory = SandboxPath()};
-    BULKHEAD_ASSIGN(LaunchPlan plan, compile_plan(*policy_, command, place, host_));
-    const Fd out(::memfd_create("bulkhead-facts", MFD_CLOEXEC)), err(::memfd_create("bulkhead-stderr", MFD_CLOEXEC));
-    if (!out.valid() || !err.valid()) return errno_error("memfd_create");
-    BULKHEAD_TRY(launcher_.launch(
-        {.id = id, .plan = std::move(plan), .stdout_fd = out.get(), .stderr_fd = err.get(), .capture_output = true}));
+    BULKHEAD_ASSIGN(LaunchPlan plan, worker_plan(*policy_, std::move(place), context_.beside("bulkhead-worker"),
+                                                 std::move(argv), host_));
+    BULKHEAD_ASSIGN(const WorkerOutput output, WorkerOutput::make());
+    BULKHEAD_TRY(launcher_.launch({.id = id,
+                                   .plan = std::move(plan),
+                                   .stdout_fd = output.out.get(),
+                                   .stderr_fd = output.err.get(),
+                                   .capture_output = true}));
     ExitRecord record;
     do {
       BULKHEAD_ASSIGN(record, launcher_.next_exit());
     } while (record.id != id);
     BULKHEAD_TRY(launcher_.acknowledge(id));
-    ::lseek(out.get(), 0, SEEK_SET);
-    BULKHEAD_ASSIGN(std::string answer, read_fd(out.get(), max_worker_facts));
-    // An orderly answer is exit 0 or 1; anything else is how its sandbox ended.
-    if (record.reason == EndReason::exited && record.exit_code <= 1 && !answer.empty()) return answer;
-    ::lseek(err.get(), 0, SEEK_SET);
-    const auto words = read_fd(err.get(), 1 << 20).value_or("");
-    return fail("unpack image", root_.text(), record.detail + (words.empty() ? "" : ": " + printable(words, 400)));
+    return worker_answer(record, output, "unpack image", root_.text());
   }
 
   const Context& context_;
