@@ -13,9 +13,7 @@ constexpr std::uint64_t kMostBytes = 1ULL << 40;
 constexpr std::uint64_t kDefaultEntries = 1'000'000;
 constexpr std::uint64_t kMostEntries = 20'000'000;
 
-bool is_sha256(std::string_view text) {
-  return text.starts_with("sha256:") && is_sha256_hex(text.substr(7));
-}
+bool is_sha256(std::string_view text) { return text.starts_with("sha256:") && is_sha256_hex(text.substr(7)); }
 
 bool is_pattern(std::string_view text) {
   constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";

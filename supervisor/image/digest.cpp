@@ -7,9 +7,7 @@
 
 namespace bulkhead {
 
-bool is_digest(std::string_view text) {
-  return text.starts_with("sha256:") && is_sha256_hex(text.substr(7));
-}
+bool is_digest(std::string_view text) { return text.starts_with("sha256:") && is_sha256_hex(text.substr(7)); }
 
 void Sha256::add(const void* bytes, std::size_t size) {
   nettle_sha256_update(&context_, size, static_cast<const std::uint8_t*>(bytes));
