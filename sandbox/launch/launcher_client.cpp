@@ -345,11 +345,12 @@ Result<std::optional<UnpackedImage>> LauncherClient::find_image(const std::strin
   return image_from(answer);
 }
 
-Result<std::string> LauncherClient::begin_image(const std::string& store, const std::string& key, std::uint32_t owner) {
+Result<BegunImage> LauncherClient::begin_image(const std::string& store, const std::string& key, std::uint32_t owner) {
   BULKHEAD_ASSIGN(
       const Message message,
       call(dump({{"op", "image_begin"}, {"serial", ++serial_}, {"store", store}, {"key", key}, {"owner", owner}})));
-  return parse(message).at("ok").get<std::string>();
+  const json answer = parse(message).at("ok");
+  return BegunImage{.tree = answer.at("tree").get<std::string>(), .left = answer.at("left").get<std::string>()};
 }
 
 Result<UnpackedImage> LauncherClient::finish_image(const std::string& store, const std::string& key,
@@ -360,8 +361,14 @@ Result<UnpackedImage> LauncherClient::finish_image(const std::string& store, con
   return image_from(parse(message).at("ok"));
 }
 
-Result<> LauncherClient::abandon_image(const std::string& store, const std::string& key) {
-  BULKHEAD_TRY(call(dump({{"op", "image_abandon"}, {"serial", ++serial_}, {"store", store}, {"key", key}})));
+Result<std::string> LauncherClient::abandon_image(const std::string& store, const std::string& key) {
+  BULKHEAD_ASSIGN(const Message message,
+                  call(dump({{"op", "image_abandon"}, {"serial", ++serial_}, {"store", store}, {"key", key}})));
+  return parse(message).at("ok").get<std::string>();
+}
+
+Result<> LauncherClient::discard_image(const std::string& tree) {
+  BULKHEAD_TRY(call(dump({{"op", "image_discard"}, {"serial", ++serial_}, {"tree", tree}})));
   return {};
 }
 

@@ -79,9 +79,10 @@ class LauncherClient {
   Result<> drop_disk(const std::string& directory, DiskFiles files);
   // Unpacked images below the directory `store`: see ImageStore.
   Result<std::optional<UnpackedImage>> find_image(const std::string& store, const std::string& key);
-  Result<std::string> begin_image(const std::string& store, const std::string& key, std::uint32_t owner);
+  Result<BegunImage> begin_image(const std::string& store, const std::string& key, std::uint32_t owner);
   Result<UnpackedImage> finish_image(const std::string& store, const std::string& key, const std::string& facts);
-  Result<> abandon_image(const std::string& store, const std::string& key);
+  Result<std::string> abandon_image(const std::string& store, const std::string& key);
+  Result<> discard_image(const std::string& tree);
   // Runs a further command inside a living sandbox (same namespaces, cgroup, filter, identity) on the given stdio; its
   // exit arrives as an exit record with id `exec_id`.
   Result<> exec(const std::string& id, const std::string& exec_id, const std::vector<std::string>& argv,

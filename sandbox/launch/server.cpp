@@ -416,6 +416,7 @@ json LauncherServer::handle(const json& request, std::string_view rest, std::vec
 }
 
 json LauncherServer::image(const std::string& op, const json& request) {
+  if (op == "image_discard") return reply(images_.discard(request.at("tree").get<std::string>()));
   const auto store = request.at("store").get<std::string>(), key = request.at("key").get<std::string>();
   const auto row = [](const UnpackedImage& image) { return json{{"tree", image.tree}, {"facts", image.facts}}; };
   if (op == "image_find") {
@@ -423,7 +424,11 @@ json LauncherServer::image(const std::string& op, const json& request) {
     if (!found) return to_reply(found.error());
     return {{"ok", *found ? row(**found) : json()}};
   }
-  if (op == "image_begin") return reply(images_.begin(store, key, request.at("owner").get<std::uint32_t>()));
+  if (op == "image_begin") {
+    const auto begun = images_.begin(store, key, request.at("owner").get<std::uint32_t>());
+    if (!begun) return to_reply(begun.error());
+    return {{"ok", {{"tree", begun->tree}, {"left", begun->left}}}};
+  }
   if (op == "image_finish") {
     const auto finished = images_.finish(store, key, request.at("facts").get<std::string>());
     if (!finished) return to_reply(finished.error());

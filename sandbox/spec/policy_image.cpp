@@ -1,6 +1,7 @@
 // `root: {from: image, …}`. Nothing is looked at here: whether there is such an image shows when it is unpacked.
 #include <algorithm>
 
+#include "sandbox/base/hex.h"
 #include "sandbox/base/text.h"
 #include "sandbox/spec/policy_reader.h"
 
@@ -12,10 +13,7 @@ constexpr std::uint64_t kMostBytes = 1ULL << 40;
 constexpr std::uint64_t kDefaultEntries = 1'000'000;
 constexpr std::uint64_t kMostEntries = 20'000'000;
 
-bool is_sha256(std::string_view text) {
-  return text.size() == 7 + 64 && text.starts_with("sha256:") &&
-         text.substr(7).find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
+bool is_sha256(std::string_view text) { return text.starts_with("sha256:") && is_sha256_hex(text.substr(7)); }
 
 bool is_pattern(std::string_view text) {
   constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";

@@ -1,20 +1,18 @@
 #include "supervisor/cli/image_root.h"
 
 #include <poll.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "sandbox/base/text.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/sys/files.h"
 #include "supervisor/cli/console.h"
 #include "supervisor/cli/policies.h"
+#include "supervisor/core/workers/worker_sandbox.h"
 #include "supervisor/image/layout.h"
 
 namespace bulkhead {
 namespace {
 
-constexpr const char* kWorkerInside = "/bulkhead/bulkhead-worker";
 constexpr int kLookAgain = 20;  // milliseconds
 
 class ImageMaker {
@@ -22,14 +20,23 @@ class ImageMaker {
   ImageMaker(const Context& context, LauncherClient& launcher, const HostFacts& host, const ImageRoot& root)
       : context_(context), launcher_(launcher), host_(host), root_(root), store_(context.state.images()) {}
 
+  // The range goes back when it is needed no more: of a store's there are few on a host, and the command may run on.
   Outcome<PreparedImage> make() {
+    auto image = find_or_make();
+    if (range_)
+      if (auto released = launcher_.release_range(*range_); !released) tell(released.error());
+    return image;
+  }
+
+ private:
+  Outcome<PreparedImage> find_or_make() {
     std::string digest = root_.digest;
     if (!digest.empty()) {
       auto found = find(digest);
       if (!found || *found) return accepted(digest, std::move(found));
     }
     // Also where it is pinned: the digest may be that of an index.
-    auto selected = run(select_request(root_), "image-select", "");
+    auto selected = run(select_request(root_), "image-select", image_worker_mounts(root_, ""));
     if (!selected) return std::unexpected(selected.error());
     digest = selected->digest;
     bool told = false;
@@ -40,7 +47,8 @@ class ImageMaker {
       if (begun) {
         auto made = unpack(digest, *begun);
         if (!made) return std::unexpected(made.error());
-        return accepted(digest, Outcome<std::optional<UnpackedImage>>(*std::move(made)));
+        if (*made) return accepted(digest, std::move(made));
+        continue;
       }
       if (begun.error().code != EBUSY && begun.error().code != EEXIST)
         return failure(ExitCode::host_lacks, begun.error());
@@ -50,7 +58,6 @@ class ImageMaker {
     }
   }
 
- private:
   std::string key(const std::string& digest) const { return image_key(root_, digest); }
 
   Outcome<std::optional<UnpackedImage>> find(const std::string& digest) {
@@ -62,19 +69,41 @@ class ImageMaker {
     return or_exit(ExitCode::bad_input, accept_image(root_, digest, **image));
   }
 
-  Outcome<UnpackedImage> unpack(const std::string& digest, const std::string& tree) {
+  // Nothing: it was removed as soon as it was there.
+  Outcome<std::optional<UnpackedImage>> unpack(const std::string& digest, const BegunImage& begun) {
+    if (!begun.left.empty()) remove_half(begun.left);
     err_line("bulkhead: unpacking the image " + printable(root_.text()) + ", once");
-    const auto facts = run(unpack_request(root_, digest), "image-unpack", tree);
-    if (facts)
-      return or_exit(ExitCode::host_lacks, launcher_.finish_image(store_, key(digest), worker_facts_json(*facts)));
-    if (auto gone = launcher_.abandon_image(store_, key(digest)); !gone)
-      err_line("bulkhead: " + printable(gone.error().text()));
-    return std::unexpected(facts.error());
+    const auto facts = run(unpack_request(root_, digest), "image-unpack", image_worker_mounts(root_, begun.tree));
+    std::optional<Failure> failed;
+    if (facts) {
+      auto made = launcher_.finish_image(store_, key(digest), worker_facts_json(*facts));
+      if (const std::string out = left_out_text(*facts); made && !out.empty()) err_line("bulkhead: " + out);
+      if (made) return *std::move(made);
+      if (made.error().code != EBUSY) failed = Failure{made.error(), static_cast<int>(ExitCode::host_lacks)};
+    } else {
+      failed = facts.error();
+    }
+    const auto half = launcher_.abandon_image(store_, key(digest));
+    if (!half) tell(half.error());
+    if (half && !half->empty()) remove_half(*half);
+    if (failed) return std::unexpected(*std::move(failed));
+    return std::nullopt;
   }
+
+  // What cannot be removed stays for `bulkhead clean`.
+  void remove_half(const std::string& tree) {
+    const auto emptied =
+        run(RemoveTreeRequest{.directory = std::string(worker_place::to)}, "image-remove", image_removal_mounts(tree));
+    const auto gone = launcher_.discard_image(tree);
+    if (!emptied) tell(emptied.error().error);
+    if (emptied && !gone) tell(gone.error());
+  }
+
+  static void tell(const Error& error) { err_line("bulkhead: " + printable(error.text())); }
 
   // One worker, from its start to its answer.
   template <class Request>
-  Outcome<typename Request::Facts> run(const Request& request, const std::string& id, const std::string& tree) {
+  Outcome<typename Request::Facts> run(const Request& request, const std::string& id, std::vector<MountSpec> mounts) {
     if (!policy_) {
       auto policy = read_policy("image-worker");
       if (!policy) return std::unexpected(policy.error());
@@ -83,41 +112,30 @@ class ImageMaker {
       policy_ = std::move(policy->spec);
       range_ = *range;
     }
-    auto answer = or_exit(ExitCode::host_lacks, execute(worker_argv(request), id, tree));
+    auto answer = or_exit(ExitCode::host_lacks, execute(worker_argv(request), id, std::move(mounts)));
     if (!answer) return std::unexpected(answer.error());
     auto facts = parse_worker_facts<typename Request::Facts>(*answer);
     if (!facts) return failure(ExitCode::bad_input, of_layout(std::move(facts).error(), root_));
     return *std::move(facts);
   }
 
-  Result<std::string> execute(std::vector<std::string> argv, const std::string& id, const std::string& tree) {
+  Result<std::string> execute(std::vector<std::string> argv, const std::string& id, std::vector<MountSpec> mounts) {
     Placement place{.cgroup = id, .range_base = *range_};
-    place.mounts = image_worker_mounts(root_, tree);
-    MountSpec worker;
-    BULKHEAD_ASSIGN(worker.target, SandboxPath::parse(kWorkerInside));
-    worker.source = context_.beside("bulkhead-worker");
-    worker.origin = "supervisor";
-    place.mounts.push_back(std::move(worker));
-    argv.front() = kWorkerInside;
-    const CommandSpec command{
-        .argv = std::move(argv), .environment = compose_environment(*policy_, {}, {}), .directory = SandboxPath()};
-    BULKHEAD_ASSIGN(LaunchPlan plan, compile_plan(*policy_, command, place, host_));
-    const Fd out(::memfd_create("bulkhead-facts", MFD_CLOEXEC)), err(::memfd_create("bulkhead-stderr", MFD_CLOEXEC));
-    if (!out.valid() || !err.valid()) return errno_error("memfd_create");
-    BULKHEAD_TRY(launcher_.launch(
-        {.id = id, .plan = std::move(plan), .stdout_fd = out.get(), .stderr_fd = err.get(), .capture_output = true}));
+    place.mounts = std::move(mounts);
+    BULKHEAD_ASSIGN(LaunchPlan plan, worker_plan(*policy_, std::move(place), context_.beside("bulkhead-worker"),
+                                                 std::move(argv), host_));
+    BULKHEAD_ASSIGN(const WorkerOutput output, WorkerOutput::make());
+    BULKHEAD_TRY(launcher_.launch({.id = id,
+                                   .plan = std::move(plan),
+                                   .stdout_fd = output.out.get(),
+                                   .stderr_fd = output.err.get(),
+                                   .capture_output = true}));
     ExitRecord record;
     do {
       BULKHEAD_ASSIGN(record, launcher_.next_exit());
     } while (record.id != id);
     BULKHEAD_TRY(launcher_.acknowledge(id));
-    ::lseek(out.get(), 0, SEEK_SET);
-    BULKHEAD_ASSIGN(std::string answer, read_fd(out.get(), max_worker_facts));
-    // An orderly answer is exit 0 or 1; anything else is how its sandbox ended.
-    if (record.reason == EndReason::exited && record.exit_code <= 1 && !answer.empty()) return answer;
-    ::lseek(err.get(), 0, SEEK_SET);
-    const auto words = read_fd(err.get(), 1 << 20).value_or("");
-    return fail("unpack image", root_.text(), record.detail + (words.empty() ? "" : ": " + printable(words, 400)));
+    return worker_answer(record, output, "unpack image", root_.text());
   }
 
   const Context& context_;

@@ -12,16 +12,6 @@ namespace {
 constexpr unsigned kMostIndexes = 4;  // of indexes in indexes
 constexpr std::size_t kMostListed = 20;
 
-bool is_index(const std::string& media_type) {
-  return media_type == "application/vnd.oci.image.index.v1+json" ||
-         media_type == "application/vnd.docker.distribution.manifest.list.v2+json";
-}
-
-bool is_manifest(const std::string& media_type) {
-  return media_type == "application/vnd.oci.image.manifest.v1+json" ||
-         media_type == "application/vnd.docker.distribution.manifest.v2+json";
-}
-
 std::string shown(const ImagePlatform& platform) { return platform.os + "/" + platform.architecture; }
 
 std::string list_of(const std::vector<Descriptor>& descriptors) {
@@ -77,9 +67,8 @@ Result<Descriptor> choose_manifest(const ImageLayout& layout, const ImageChoice&
   BULKHEAD_ASSIGN(Descriptor chosen, start_of(layout, choice));
   for (unsigned depth = 0; depth <= kMostIndexes; ++depth) {
     BULKHEAD_ASSIGN(const nlohmann::json document, layout.document(chosen, "image"));
-    if (chosen.media_type.empty())  // pinned: it says itself what it is
-      chosen.media_type = document.contains("manifests") ? "application/vnd.oci.image.index.v1+json"
-                                                         : "application/vnd.oci.image.manifest.v1+json";
+    // Also of one that is pinned: it says itself what it is.
+    BULKHEAD_ASSIGN(chosen.media_type, type_of_document(document, chosen.media_type));
     if (!is_index(chosen.media_type)) return chosen;
     BULKHEAD_ASSIGN(std::vector<Descriptor> inner, read_descriptors("image index", document, "manifests"));
     BULKHEAD_ASSIGN(chosen, choose_platform(std::move(inner), choice, chosen.digest));

@@ -7,6 +7,8 @@ namespace bulkhead {
 namespace {
 
 constexpr std::size_t kMostDescriptors = 1024;
+constexpr const char* kIndex = "application/vnd.oci.image.index.v1+json";
+constexpr const char* kManifest = "application/vnd.oci.image.manifest.v1+json";
 
 Result<std::string> text_of(const JsonNode& node, const std::string& key) {
   const auto member = node.find(key);
@@ -52,6 +54,31 @@ Result<std::vector<Descriptor>> read_descriptors(const char* document, const nlo
     BULKHEAD_ASSIGN(descriptors.emplace_back(), read_descriptor(element));
   }
   return descriptors;
+}
+
+bool is_index(const std::string& media_type) {
+  return media_type == kIndex || media_type == "application/vnd.docker.distribution.manifest.list.v2+json";
+}
+
+bool is_manifest(const std::string& media_type) {
+  return media_type == kManifest || media_type == "application/vnd.docker.distribution.manifest.v2+json";
+}
+
+Result<std::string> type_of_document(const nlohmann::json& object, const std::string& named) {
+  const JsonNode node("image", object);
+  BULKHEAD_ASSIGN(std::string type, text_of(node, "mediaType"));
+  if (!type.empty() && !named.empty() && type != named)
+    return node.refuse("it says that it is '" + printable(type, 200) + "', and what names it, '" +
+                       printable(named, 200) + "'");
+  const bool lists = object.contains("manifests");
+  const bool holds = object.contains("layers") || object.contains("config") || object.contains("fsLayers");
+  if (type.empty()) type = named;
+  if (type.empty()) type = lists ? kIndex : kManifest;
+  if (!is_index(type) && !is_manifest(type))
+    return node.refuse("its type '" + printable(type, 200) + "' is none of an image's");
+  if (is_index(type) ? holds : lists)
+    return node.refuse("it can be read as a manifest and as an index of others, so nothing says which is meant");
+  return type;
 }
 
 }  // namespace bulkhead

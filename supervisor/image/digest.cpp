@@ -1,15 +1,13 @@
 #include "supervisor/image/digest.h"
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 
+#include "sandbox/base/hex.h"
+
 namespace bulkhead {
 
-bool is_digest(std::string_view text) {
-  return text.size() == 7 + 64 && text.starts_with("sha256:") &&
-         std::ranges::all_of(text.substr(7), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
+bool is_digest(std::string_view text) { return text.starts_with("sha256:") && is_sha256_hex(text.substr(7)); }
 
 void Sha256::add(const void* bytes, std::size_t size) {
   nettle_sha256_update(&context_, size, static_cast<const std::uint8_t*>(bytes));

@@ -42,6 +42,10 @@ Result<json> parse_object(const std::string& text, const std::string& what) {
   return document;
 }
 
+std::string path_of(const Descriptor& descriptor) {
+  return "blobs/sha256/" + std::string(digest_hex(descriptor.digest));
+}
+
 Result<std::string> hash(int fd, const std::string& object) {
   Sha256 sha;
   std::array<char, 1 << 16> buffer{};
@@ -69,7 +73,9 @@ ImagePlatform platform_of(const std::string& machine) {
 }
 
 Result<ImageLayout> ImageLayout::open(const std::string& directory) {
-  auto fd = open_file(directory, O_PATH | O_DIRECTORY);
+  auto fd = open_file(directory, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  if (struct stat st{}; !fd && ::lstat(directory.c_str(), &st) == 0 && S_ISLNK(st.st_mode))
+    return fail("open image layout", directory, "is a symbolic link", "name the directory that it leads to");
   if (!fd) {
     fd.error().operation = "open image layout";
     return std::unexpected(fd.error());
@@ -99,35 +105,43 @@ Result<std::vector<Descriptor>> ImageLayout::index() const {
   return read_descriptors("image index", document, "manifests");
 }
 
-Result<Fd> ImageLayout::blob(const Descriptor& descriptor) const {
+Result<Fd> ImageLayout::open_blob(const Descriptor& descriptor, std::uint64_t& size) const {
   if (!is_digest(descriptor.digest))
     return fail("open blob", printable(descriptor.digest, 100), "only digests by sha256 are understood");
-  std::uint64_t size = 0;
-  const std::string path = "blobs/sha256/" + std::string(digest_hex(descriptor.digest));
+  const std::string path = path_of(descriptor);
   auto fd = open_regular(fd_.get(), path, size);
   if (!fd) return located(fd.error(), directory_);
   if (descriptor.size && *descriptor.size != size)
     return fail("check blob", directory_ + "/" + path,
                 "it has " + std::to_string(size) + " bytes instead of " + std::to_string(*descriptor.size),
                 "the image is damaged: copy it anew");
-  BULKHEAD_ASSIGN(const std::string found, hash(fd->get(), path));
-  if (found != descriptor.digest)
-    return fail("check blob", directory_ + "/" + path, "its content is " + found,
-                "the image is damaged or was tampered with: copy it anew");
-  if (::lseek(fd->get(), 0, SEEK_SET) != 0) return errno_error("seek", path);
-  return std::move(*fd);
+  return fd;
+}
+
+Result<> ImageLayout::check(const Descriptor& descriptor, const std::string& found) const {
+  if (found == descriptor.digest) return {};
+  return fail("check blob", directory_ + "/" + path_of(descriptor), "its content is " + found,
+              "the image is damaged or was tampered with: copy it anew");
+}
+
+Result<Fd> ImageLayout::blob(const Descriptor& descriptor) const {
+  std::uint64_t size = 0;
+  BULKHEAD_ASSIGN(Fd fd, open_blob(descriptor, size));
+  BULKHEAD_ASSIGN(const std::string found, hash(fd.get(), path_of(descriptor)));
+  BULKHEAD_TRY(check(descriptor, found));
+  if (::lseek(fd.get(), 0, SEEK_SET) != 0) return errno_error("seek", path_of(descriptor));
+  return fd;
 }
 
 Result<json> ImageLayout::document(const Descriptor& descriptor, const char* what) const {
-  if (descriptor.size && *descriptor.size > kMostDocument)
-    return fail("read " + std::string(what), descriptor.digest, "is larger than 4 MiB");
+  std::uint64_t size = 0;
+  BULKHEAD_ASSIGN(const Fd fd, open_blob(descriptor, size));
+  if (size > kMostDocument) return fail("read " + std::string(what), descriptor.digest, "is larger than 4 MiB");
   // Read once, checked as it was read: who writes to the layout meanwhile changes nothing of what is used.
-  BULKHEAD_ASSIGN(const Fd fd, blob(descriptor));
   BULKHEAD_ASSIGN(const std::string text, read_fd(fd.get(), kMostDocument));
   Sha256 sha;
   sha.add(text.data(), text.size());
-  if (sha.digest() != descriptor.digest)
-    return fail("read " + std::string(what), descriptor.digest, "it changed while it was read");
+  BULKHEAD_TRY(check(descriptor, sha.digest()));
   return parse_object(text, std::string(what) + " " + descriptor.digest);
 }
 

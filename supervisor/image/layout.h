@@ -3,7 +3,8 @@
 // named it before its content is used, down from `index.json`, which only its owner vouches for, or from a digest that
 // a policy pins. No link is followed.
 //
-// Who uses this is unprivileged: bulkhead-worker in its sandbox, or `sandbox plan` as its caller.
+// Who uses this is bulkhead-worker in its sandbox, or `sandbox plan` as its caller: that is root for a login of root,
+// who then reads index, manifest and configuration as root. No layer is opened there.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +37,7 @@ struct Descriptor {
 
 class ImageLayout {
  public:
+  // `directory` itself may not be a link either: mounted for a worker, it would lead elsewhere there.
   static Result<ImageLayout> open(const std::string& directory);
 
   // What index.json lists.
@@ -49,6 +51,8 @@ class ImageLayout {
 
  private:
   ImageLayout(std::string directory, Fd fd) : directory_(std::move(directory)), fd_(std::move(fd)) {}
+  Result<Fd> open_blob(const Descriptor& descriptor, std::uint64_t& size) const;  // its content is not checked
+  Result<> check(const Descriptor& descriptor, const std::string& found) const;   // the digest of its content
   std::string directory_;
   Fd fd_;
 };

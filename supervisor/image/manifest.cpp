@@ -83,6 +83,8 @@ Result<ImageManifest> read_manifest(const ImageLayout& layout, const Descriptor&
                                     const ImagePlatform& platform) {
   BULKHEAD_ASSIGN(const json document, layout.document(manifest, "image manifest"));
   const JsonNode node("image manifest", document);
+  BULKHEAD_ASSIGN(const std::string type, type_of_document(document, manifest.media_type));
+  if (is_index(type)) return node.refuse("it is an index of manifests");
   const auto config_node = node.find("config");
   if (!config_node) return node.refuse("has no 'config': it is no image's");
   BULKHEAD_ASSIGN(const Descriptor config, read_descriptor(*config_node));

@@ -7,6 +7,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <array>
+#include <climits>
+
 #include "sandbox/base/units.h"
 #include "sandbox/sys/files.h"
 #include "supervisor/worker/escape.h"
@@ -27,6 +30,13 @@ Result<Fd> open_in_root(int root, const std::string& path, int flags) {
   return fd;
 }
 
+Result<std::string> path_of(int directory) {
+  std::array<char, PATH_MAX> path{};
+  const ssize_t length = ::readlink(("/proc/self/fd/" + std::to_string(directory)).c_str(), path.data(), path.size());
+  if (length < 0) return errno_error("unpack", "a directory whose name is too long");
+  return std::string(path.data(), static_cast<std::size_t>(length));
+}
+
 timespec time_of(archive_entry* entry) {
   if (!archive_entry_mtime_is_set(entry)) return {};
   return {.tv_sec = archive_entry_mtime(entry), .tv_nsec = archive_entry_mtime_nsec(entry)};
@@ -44,18 +54,20 @@ Result<ImageTree> ImageTree::open(const std::string& directory, Bounds bounds, I
   BULKHEAD_ASSIGN(const auto there, list_directory(directory));
   if (!there.empty()) return fail("unpack image", directory, "the directory is not empty");
   BULKHEAD_ASSIGN(Fd root, open_file(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  return ImageTree(std::move(root), bounds, attributes);
+  BULKHEAD_ASSIGN(std::string path, path_of(root.get()));
+  return ImageTree(std::move(root), std::move(path), bounds, attributes);
 }
 
 Result<> ImageTree::add_layer(const ImageLayout& layout, const ImageLayer& layer) {
   // Of files that are small the archive's own words are more than their content.
   const std::uint64_t most = bounds_.bytes + bounds_.entries * kArchiveOverhead;
+  BULKHEAD_ASSIGN(const Fd blob, layout.blob(layer.blob));
   if (!empty_) {
-    BULKHEAD_ASSIGN(const auto stream, LayerStream::open(layout, layer, most));
+    BULKHEAD_ASSIGN(const auto stream, LayerStream::open(blob, layer, most));
     BULKHEAD_TRY(apply_whiteouts(*stream));
     BULKHEAD_TRY(stream->finish());
   }
-  BULKHEAD_ASSIGN(const auto stream, LayerStream::open(layout, layer, most));
+  BULKHEAD_ASSIGN(const auto stream, LayerStream::open(blob, layer, most));
   BULKHEAD_TRY(add_entries(*stream));
   empty_ = false;
   return stream->finish();
@@ -107,6 +119,14 @@ Result<> ImageTree::count(const LayerName& name) {
   if (++entries_ <= bounds_.entries) return {};
   return fail("unpack", shown(name), "the image has more than " + std::to_string(bounds_.entries) + " files",
               "if that is right, raise the bound in the policy's root with 'inodes'");
+}
+
+Result<> ImageTree::count_bytes(const LayerName& name, std::uint64_t more) {
+  if (more > bounds_.bytes - std::min(bounds_.bytes, bytes_))
+    return fail("unpack", shown(name), "with it the image is larger than " + format_bytes(bounds_.bytes),
+                "if that is right, raise the bound in the policy's root with 'size'");
+  bytes_ += more;
+  return {};
 }
 
 Result<> ImageTree::add(LayerStream& layer, archive_entry* entry) {
@@ -163,16 +183,14 @@ Result<> ImageTree::add_directory(int parent, const LayerName& name, archive_ent
     if (!directory.valid()) return errno_error("unpack", shown(name));
     BULKHEAD_TRY(keep_attributes(directory.get(), name, entry));
   }
-  ends_[name.path()] = {.mode = archive_entry_perm(entry) & 01777, .time = time_of(entry)};
+  BULKHEAD_ASSIGN(const std::string place, place_of(parent, name.leaf));
+  ends_[place] = {.mode = archive_entry_perm(entry) & 01777, .time = time_of(entry)};
   return {};
 }
 
 Result<> ImageTree::add_file(int parent, const LayerName& name, LayerStream& layer, archive_entry* entry) {
   const auto size = static_cast<std::uint64_t>(std::max<la_int64_t>(archive_entry_size(entry), 0));
-  if (size > bounds_.bytes - std::min(bounds_.bytes, bytes_))
-    return fail("unpack", shown(name), "with it the image is larger than " + format_bytes(bounds_.bytes),
-                "if that is right, raise the bound in the policy's root with 'size'");
-  bytes_ += size;
+  BULKHEAD_TRY(count_bytes(name, size));
   BULKHEAD_TRY(make_room(parent, name));
   const Fd file(::openat(parent, name.leaf.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file.valid()) return errno_error("unpack", shown(name));
@@ -217,6 +235,7 @@ Result<> ImageTree::keep_attributes(int file, const LayerName& name, archive_ent
   while (archive_entry_xattr_next(entry, &key, &value, &size) == ARCHIVE_OK) {
     const std::string_view text = key == nullptr ? "" : key;
     if (!text.starts_with("user.") || text.starts_with("user.overlay.")) continue;
+    BULKHEAD_TRY(count_bytes(name, text.size() + size));
     if (::fsetxattr(file, key, value, size, 0) != 0)
       return errno_error("set attribute " + escaped(text, 100) + " of", shown(name));
   }
@@ -269,7 +288,8 @@ Result<Fd> ImageTree::make_parents(const LayerName& name) {
           return fail("unpack", shown(name), "the link " + shown(so_far) + " above it points nowhere");
         return errno_error("unpack", shown(so_far));
       }
-      ends_[so_far.path()] = {};
+      BULKHEAD_ASSIGN(const std::string place, place_of(above.get(), part));
+      ends_[place] = {};
       next = open_in_root(root_.get(), so_far.path(), O_PATH | O_DIRECTORY);
     }
     if (!next) return next;
@@ -284,37 +304,34 @@ Result<> ImageTree::make_room(int parent, const LayerName& name) {
     if (errno == ENOENT) return {};
     return errno_error("unpack", shown(name));
   }
+  // What goes may be among the parents of the directory that is remembered. (The caller may still use its descriptor;
+  // the next entry looks for its own.)
+  if (S_ISLNK(st.st_mode) || S_ISDIR(st.st_mode)) parent_path_.clear();
   if (!S_ISDIR(st.st_mode)) {
-    // A link may be among the parents of the directory that is remembered.
-    if (S_ISLNK(st.st_mode)) forget(name);
     if (::unlinkat(parent, name.leaf.c_str(), 0) != 0) return errno_error("replace", shown(name));
     return {};
   }
-  forget(name);
+  BULKHEAD_ASSIGN(const std::string place, place_of(parent, name.leaf));
+  ends_.erase(place);
+  ends_.erase(ends_.lower_bound(place + "/"), ends_.lower_bound(place + "0"));  // '0' follows '/'
   return remove_tree("/proc/self/fd/" + std::to_string(parent) + "/" + name.leaf);
 }
 
-void ImageTree::forget(const LayerName& name) {
-  const std::string path = name.path();
-  ends_.erase(path);
-  ends_.erase(ends_.lower_bound(path + "/"), ends_.lower_bound(path + "0"));  // '0' follows '/'
-  // The caller may still use the descriptor; the next entry looks for its own.
-  parent_path_.clear();
+Result<std::string> ImageTree::place_of(int directory, const std::string& leaf) const {
+  BULKHEAD_ASSIGN(const std::string path, path_of(directory));
+  if (path == root_path_) return leaf;
+  if (!path.starts_with(root_path_ + "/")) return fail("unpack", escaped(path, 300), "it is not in the tree");
+  return path.substr(root_path_.size() + 1) + "/" + leaf;
 }
 
 Result<> ImageTree::finish() {
-  // From below, since a directory's own mode may close it. Of one that has gone by another name nothing is left to do.
+  // From below, since a directory's own mode may close it.
   for (auto end = ends_.rbegin(); end != ends_.rend(); ++end) {
-    BULKHEAD_ASSIGN(const LayerName name, parse_layer_name(end->first));
-    const auto parent = open_in_root(root_.get(), name.directory(), O_PATH | O_DIRECTORY);
-    if (!parent && (parent.error().code == ENOENT || parent.error().code == ENOTDIR)) continue;
-    if (!parent) return std::unexpected(parent.error());
-    const Fd directory(::openat(parent->get(), name.leaf.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!directory.valid() && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP)) continue;
-    if (!directory.valid()) return errno_error("unpack", shown(name));
+    BULKHEAD_ASSIGN(const Fd directory, open_in_root(root_.get(), end->first, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    const std::string shown_place = "'" + escaped(end->first, 300) + "'";
     const std::array<timespec, 2> times{end->second.time, end->second.time};
-    if (::futimens(directory.get(), times.data()) != 0) return errno_error("set time of", shown(name));
-    if (::fchmod(directory.get(), end->second.mode) != 0) return errno_error("set mode of", shown(name));
+    if (::futimens(directory.get(), times.data()) != 0) return errno_error("set time of", shown_place);
+    if (::fchmod(directory.get(), end->second.mode) != 0) return errno_error("set mode of", shown_place);
   }
   if (::fchmod(root_.get(), 0755) != 0) return errno_error("set mode of", "/");
   // It is used by every later sandbox, so it must not be half there after a power cut.

@@ -24,7 +24,7 @@ namespace bulkhead {
 class ImageTree {
  public:
   struct Bounds {
-    std::uint64_t bytes = 0;    // of all files of all layers
+    std::uint64_t bytes = 0;    // of all files of all layers, with the attributes that are kept
     std::uint64_t entries = 0;  // of all layers
   };
   // `directory` is empty and ours.
@@ -44,8 +44,8 @@ class ImageTree {
     mode_t mode = 0755;
     timespec time{};
   };
-  ImageTree(Fd root, Bounds bounds, ImageAttributes attributes)
-      : root_(std::move(root)), bounds_(bounds), attributes_(attributes) {}
+  ImageTree(Fd root, std::string root_path, Bounds bounds, ImageAttributes attributes)
+      : root_(std::move(root)), root_path_(std::move(root_path)), bounds_(bounds), attributes_(attributes) {}
 
   Result<> apply_whiteouts(LayerStream& layer);
   Result<> white_out(const LayerName& name);
@@ -61,15 +61,18 @@ class ImageTree {
   Result<int> parent_of(const LayerName& name);
   Result<Fd> make_parents(const LayerName& name);
   Result<> count(const LayerName& name);
-  Result<> make_room(int parent, const LayerName& name);  // removes what stands there
-  void forget(const LayerName& name);                     // it and what is below are gone
+  Result<> count_bytes(const LayerName& name, std::uint64_t more);  // before they are written
+  Result<> make_room(int parent, const LayerName& name);            // removes what stands there
+  // Where the entry `leaf` of a directory stands, from the root on and through no link: of all its names the one.
+  Result<std::string> place_of(int directory, const std::string& leaf) const;
 
   Fd root_;
+  std::string root_path_;  // as the kernel calls it
   Bounds bounds_;
   ImageAttributes attributes_;
   std::uint64_t bytes_ = 0, entries_ = 0, left_out_ = 0;
   bool empty_ = true;                         // no layer yet: nothing for whiteouts to hide
-  std::map<std::string, DirectoryEnd> ends_;  // by path
+  std::map<std::string, DirectoryEnd> ends_;  // by place_of()
   std::string parent_path_;
   Fd parent_;
 };

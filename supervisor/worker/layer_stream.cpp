@@ -18,10 +18,10 @@ std::string words_of(archive* reader) {
 
 }  // namespace
 
-Result<std::unique_ptr<LayerStream>> LayerStream::open(const ImageLayout& layout, const ImageLayer& layer,
+Result<std::unique_ptr<LayerStream>> LayerStream::open(const Fd& blob, const ImageLayer& layer,
                                                        std::uint64_t most_bytes) {
-  std::unique_ptr<LayerStream> stream(new LayerStream(layer, most_bytes));
-  BULKHEAD_ASSIGN(stream->blob_, layout.blob(layer.blob));
+  if (::lseek(blob.get(), 0, SEEK_SET) != 0) return errno_error("seek", layer.blob.digest);
+  std::unique_ptr<LayerStream> stream(new LayerStream(blob, layer, most_bytes));
   BULKHEAD_TRY(stream->start());
   return stream;
 }

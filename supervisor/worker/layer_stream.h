@@ -24,9 +24,8 @@ using ArchivePtr = std::unique_ptr<archive, FreeArchive>;
 // In the C locale, where the library leaves names as the bytes they are: in one of UTF-8 it would compose accents.
 class LayerStream {
  public:
-  // `most_bytes`: of the uncompressed archive.
-  static Result<std::unique_ptr<LayerStream>> open(const ImageLayout& layout, const ImageLayer& layer,
-                                                   std::uint64_t most_bytes);
+  // `blob`: of ImageLayout::blob(), borrowed, read from its beginning. `most_bytes`: of the uncompressed archive.
+  static Result<std::unique_ptr<LayerStream>> open(const Fd& blob, const ImageLayer& layer, std::uint64_t most_bytes);
 
   // The next entry, valid until the following call; nothing at the end.
   Result<archive_entry*> next();
@@ -37,18 +36,18 @@ class LayerStream {
   Result<> finish();
 
  private:
-  LayerStream(const ImageLayer& layer, std::uint64_t most_bytes)
-      : layer_(layer), most_bytes_(most_bytes), buffer_(kBuffer), compressed_(kBuffer) {}
+  LayerStream(const Fd& blob, const ImageLayer& layer, std::uint64_t most_bytes)
+      : blob_(blob), layer_(layer), most_bytes_(most_bytes), buffer_(kBuffer), compressed_(kBuffer) {}
   Result<> start();
   la_ssize_t read_blob(void* into, std::size_t size);  // hashed
   la_ssize_t read_archive(const void** bytes);         // decompressed, hashed and bounded
   Result<la_ssize_t> decompressed(void* into, std::size_t size);
 
   static constexpr std::size_t kBuffer = std::size_t{256} << 10;
+  const Fd& blob_;
   ImageLayer layer_;
   std::uint64_t most_bytes_;
   std::uint64_t bytes_ = 0;
-  Fd blob_;
   Sha256 blob_hash_, diff_hash_;
   std::vector<char> buffer_, compressed_;
   Result<> problem_;  // of a callback, which can only say "failed"

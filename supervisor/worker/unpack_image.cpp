@@ -1,4 +1,6 @@
 // From an image layout to a root file system.
+#include <sys/resource.h>
+
 #include "sandbox/base/text.h"
 #include "supervisor/image/layout.h"
 #include "supervisor/worker/image_tree.h"
@@ -27,6 +29,15 @@ Result<std::vector<std::string>> environment_of(const ImageManifest& image) {
   return out;
 }
 
+// ImageTree counts; this is what holds when it is no longer ours what counts: no file larger than the whole image may
+// be, for good. (Our answer, beside it, is short.)
+Result<> bound_files(std::uint64_t bytes) {
+  const rlim_t most = bytes + max_worker_facts;
+  const rlimit limit{.rlim_cur = most, .rlim_max = most};
+  if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return errno_error("set limit", "file size");
+  return {};
+}
+
 }  // namespace
 
 Result<SelectImageFacts> select_image(const SelectImageRequest& request) {
@@ -39,6 +50,7 @@ Result<SelectImageFacts> select_image(const SelectImageRequest& request) {
 }
 
 Result<UnpackImageFacts> unpack_image(const UnpackImageRequest& request) {
+  BULKHEAD_TRY(bound_files(request.max_bytes));
   BULKHEAD_ASSIGN(const ImageLayout layout, ImageLayout::open(request.layout));
   BULKHEAD_ASSIGN(const ImageManifest image, read_manifest(layout, {.digest = request.digest},
                                                            {.os = "linux", .architecture = request.architecture}));

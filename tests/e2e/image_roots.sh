@@ -31,6 +31,7 @@ expect 0 "ok: image" bulkhead policy check "$scratch/image.json"
 expect 0 "$key" bulkhead sandbox plan --policy "$scratch/image.json"
 same "unpacked by a plan" "" "$(unpacked)"
 expect 0 "unpacking the image" in_image true
+grep -qxF "bulkhead: 1 device node, pipe or socket of the image was left out" "$output" || fail "nothing is said of the pipe"
 same "unpacked" "$key" "$(unpacked)"
 expect 0 "" in_image true
 [ ! -s "$output" ] || fail "unpacked twice"
@@ -66,6 +67,13 @@ chmod 600 "$scratch/layout/index.json"
 expect 2 "chmod -R a+rX $scratch/layout" in_image true
 chmod 644 "$scratch/layout/index.json"
 
+# A link is not followed: a plan and a run say the same.
+ln -s layout "$scratch/link"
+sed -i "s,$scratch/layout,$scratch/link," "$scratch/image.json"
+for verb in plan run; do
+  expect 2 "open image layout $scratch/link: is a symbolic link" bulkhead sandbox $verb --policy "$scratch/image.json" -- true
+done
+
 # A damaged image leaves nothing.
 policy '"reference": "two"'
 two=$(make_image "$scratch/layout" two "$scratch/lower")
@@ -88,6 +96,23 @@ wait "$first" || fail "the first of two: $(cat "$scratch/a")"
 same "unpacked once" 1 "$(cat "$scratch/a" "$scratch/b" | grep -c 'unpacking the image')"
 same "both" "$(printf '%s\n' "$key" "${two#sha256:}" | sort | paste -sd' ')" "$(unpacked)"
 
+# While somebody makes it nobody else begins; who waits makes it where nothing came of that. The lock is all that says so.
+waited=$(make_image "$scratch/layout" waited "$scratch/upper" "$scratch/lower")
+policy '"reference": "waited"'
+hold() { # KEY: as who makes it; until descriptor 9 is closed
+  mkdir -p "$state/images/$1.making"
+  exec 9<"$state/images/$1.making"
+  flock --exclusive --nonblock 9
+}
+hold "${waited#sha256:}"
+in_image true >"$scratch/e" 2>&1 9<&- &
+waiter=$!
+wait_for grep -q "another command is unpacking" "$scratch/e"
+grep -q 'unpacking the image' "$scratch/e" && fail "it began while another was at it"
+exec 9<&-
+wait "$waiter" || fail "the one that waited: $(cat "$scratch/e")"
+same "unpacked once" 1 "$(grep -c 'unpacking the image' "$scratch/e")"
+
 # Killed half way: nobody uses what is left, and the next one makes it anew.
 mkdir "$scratch/large"
 head -c 96M /dev/urandom >"$scratch/large/data"
@@ -101,8 +126,12 @@ done
 kill -9 "$maker"
 wait "$maker" 2>/dev/null && fail "the maker was not killed"
 finds_half() { ! bulkhead clean --check >"$scratch/leftovers" && grep -q half-unpacked "$scratch/leftovers"; }
-[ ! -d "$state/images/${three#sha256:}.making" ] || wait_for finds_half
-expect 0 "" in_image true
+[ -d "$state/images/${three#sha256:}.making" ] || fail "it was whole before it could be killed"
+wait_for finds_half
+expect 0 "unpacking the image" in_image true
+same "all of it" 100663296 "$(in_image stat -c %s /data)"
+# Where the dead one's range was not to be had, what it made is left.
+expect 0 "" bulkhead clean
 expect 0 "nothing left behind" bulkhead clean --check
 
 # In a run: the agent's command, its workspace and its verification.
@@ -125,13 +154,84 @@ policy '"reference": "four"'
 (cd "$scratch" && expect 2 "none has the reference 'four'" bulkhead run --name refused "$scratch/run.yaml")
 nothing_left "by runs with images"
 
+# A run on an image that is damaged begins nothing, and what was unpacked of it goes; mended, it is taken.
+mkdir "$scratch/more"
+head -c 100000 /dev/urandom >"$scratch/more/data"
+four=$(make_image "$scratch/layout" four "$scratch/lower" "$scratch/more")
+layer=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["layers"][1]["digest"].split(":")[1])' \
+  "$scratch/layout/blobs/sha256/${four#sha256:}")
+layer=$scratch/layout/blobs/sha256/$layer
+cp "$layer" "$scratch/layer"
+printf X | dd of="$layer" bs=1 seek=1000 conv=notrunc status=none
+before=$(unpacked)
+(cd "$scratch" && expect 2 "its content is sha256:" bulkhead run --name damaged "$scratch/run.yaml")
+same "after a run on a damaged image" "$before" "$(unpacked)"
+nothing_left "by a run on a damaged image"
+cp "$scratch/layer" "$layer"
+policy '"reference": "four", "environment": []'
+sed 's/ echo \$GREETING/ stat -c %s \/data/; s/merged/mended/' "$scratch/run.yaml" >"$scratch/mended.yaml"
+(cd "$scratch" && expect 0 "" bulkhead run --name mended "$scratch/mended.yaml")
+grep -q "mended: unpacked 2 layers, .*; 1 device node" "$state/bulkheadd.log" || fail "bulkheadd does not say what it unpacked"
+same "what a made" "lower 100000" "$(git -C "$scratch/repository" show mended:which | paste -sd' ')"
+
+# A run that waits for an image keeps those that it has, also when the launcher dies meanwhile.
+five=$(make_image "$scratch/layout" five --plain "$scratch/upper" "$scratch/lower")
+cp "$scratch/image.json" "$scratch/first.json"
+policy '"reference": "five"'
+cat >"$scratch/wait.yaml" <<W
+version: 1
+repository: repository
+base: main
+tasks:
+  a: {policy: first.json, command: "/bin/sleep 1003"}
+  b: {policy: image.json, command: "/bin/sleep 1004"}
+W
+over() { ! kill -0 "$run" 2>/dev/null; }
+both_run() { [ -n "$(agents_that "/bin/sleep 1003")" ] && [ -n "$(agents_that "/bin/sleep 1004")" ]; }
+another_launcher() { grep -q "another one carries on" "$state/bulkheadd.log" || over; }
+both_run_or_over() { both_run || over; }
+# One that was asking the launcher something just when it died is refused: then once more.
+for ((try = 1; try <= 30; ++try)); do
+  rm -f "$state/bulkheadd.log"
+  hold "${five#sha256:}"
+  (cd "$scratch" && exec "$binaries/bulkhead" --state "$state" run --name "waits$try" wait.yaml) >"$scratch/f" 2>&1 9<&- &
+  run=$!
+  wait_for grep -q "waits$try: another is unpacking the image" "$state/bulkheadd.log"
+  kill -KILL "$(ours bulkhead-launcher)"
+  wait_for another_launcher
+  exec 9<&-
+  wait_for both_run_or_over
+  over || break
+  grep -q "it ended before it answered" "$scratch/f" || fail "the run was refused: $(cat "$scratch/f")"
+done
+over && fail "each of $try runs was refused"
+expect 0 "" bulkhead clean --images
+same "in use by a run" "$(printf '%s\n' "${four#sha256:}" "${five#sha256:}" | sort | paste -sd' ')" "$(unpacked)"
+kill -TERM "$run"
+status=0
+wait "$run" || status=$?
+[ "$status" != 0 ] || fail "the run that was ended says that it is done"
+nothing_left "by a run that was ended"
+expect 0 "" bulkhead clean --images
+
 # In use it stays; unused it goes when it is asked for.
 policy '"reference": "one", "environment": ["PATH"]'
+expect 0 "" in_image true
 "$binaries/bulkhead" --state "$state" sandbox run --policy "$scratch/image.json" -- sh -c 'echo ready; sleep 1000' >"$scratch/d" 2>&1 &
 user=$!
 wait_for grep -q ready "$scratch/d"
 expect 0 "" bulkhead clean --images
 same "in use" "$key" "$(unpacked)"
+# Of a store's uid ranges, the host's last 64, it holds none any more: they are for as long as a worker runs.
+ranges_of() { # LAUNCHER: the numbers of the ranges whose locks it holds
+  sed -n 's/^lock:.* OFDLCK .* \([0-9]*\) \([0-9]*\)$/\1/p' "/proc/$1/fdinfo/"*
+}
+launcher=$(tr -d ' ' <"/proc/$user/task/$user/children")
+held=$(ranges_of "$launcher")
+[ -n "$held" ] || fail "no locks of ranges were found"
+for number in $held; do
+  [ "$number" -lt 4032 ] || fail "it holds a store's range while the command runs: $number"
+done
 kill -TERM "$user"
 status=0
 wait "$user" || status=$?

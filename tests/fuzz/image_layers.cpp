@@ -1,6 +1,8 @@
 // Two layers of an image, of any bytes: whatever they say, nothing outside the tree changes, and nothing in it is of a
 // kind that is left out.
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -22,6 +24,7 @@ struct Place {
     fs::create_directories(top + "/layout/blobs/sha256");
     require(write_file_atomic(top + "/layout/oci-layout", R"({"imageLayoutVersion": "1.0.0"})").has_value(), "layout");
     require(write_file_atomic(top + "/canary", "untouched").has_value(), "canary");
+    fs::create_directory(top + "/here");
   }
   ~Place() { (void)remove_tree(top); }
   Place(const Place&) = delete;
@@ -39,8 +42,24 @@ ImageLayer put(const Place& place, std::string_view bytes) {
   return layer;
 }
 
-// As deep as a few links lead; what lies deeper is of the same making.
+// The directory that relative names begin in, for the length of a block.
+class StandIn {
+ public:
+  explicit StandIn(const std::string& directory) : before_(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC)) {
+    require(before_.valid() && ::chdir(directory.c_str()) == 0, "enter a directory");
+  }
+  ~StandIn() { require(::fchdir(before_.get()) == 0, "return"); }
+  StandIn(const StandIn&) = delete;
+  StandIn& operator=(const StandIn&) = delete;
+
+ private:
+  Fd before_;
+};
+
+// As deep as a few links lead; what lies deeper is of the same making. Where the image's own modes keep us out (we may
+// be nobody) there is nothing to be seen.
 void check_below(const std::string& directory, int depth) {
+  if (::access(directory.c_str(), R_OK | X_OK) != 0) return;
   for (const auto& entry : fs::directory_iterator(directory)) {
     struct stat st{};
     require(::lstat(entry.path().c_str(), &st) == 0, "look at an entry");
@@ -68,15 +87,20 @@ bool image_layers(std::string_view input) {
   auto tree = ImageTree::open(tree_path, {.bytes = 1 << 20, .entries = 200}, ImageAttributes::drop);
   require(tree.has_value(), "open the tree");
   bool good = true;
-  for (const std::string_view part : {archive.substr(0, cut), archive.substr(cut)}) {
-    const ImageLayer layer = put(place, part);
-    good = good && tree->add_layer(*layout, layer).has_value();
-    (void)remove_tree(place.top + "/layout/blobs/sha256/" + std::string(digest_hex(layer.diff_id)));
+  {
+    const StandIn here(place.top + "/here");
+    for (const std::string_view part : {archive.substr(0, cut), archive.substr(cut)}) {
+      const ImageLayer layer = put(place, part);
+      good = good && tree->add_layer(*layout, layer).has_value();
+      (void)remove_tree(place.top + "/layout/blobs/sha256/" + std::string(digest_hex(layer.diff_id)));
+    }
+    if (good) good = tree->finish().has_value();
   }
-  if (good) good = tree->finish().has_value();
-  require(list_directory(place.top).value() == (std::vector<std::string>{"canary", "layout", "tree"}), "left the tree");
+  require(list_directory(place.top).value() == (std::vector<std::string>{"canary", "here", "layout", "tree"}),
+          "left the tree");
+  require(list_directory(place.top + "/here").value().empty(), "made something where we stand");
   require(read_file(place.top + "/canary").value() == "untouched", "changed what is outside");
-  if (::geteuid() == 0) check_below(tree_path, 0);
+  check_below(tree_path, 0);
   return good;
 }
 

@@ -7,6 +7,7 @@
 
 #include "sandbox/base/text.h"
 #include "sandbox/plan/required_walls.h"
+#include "supervisor/core/daemon/image_roots.h"
 #include "supervisor/core/daemon/run_request.h"
 
 namespace bulkhead {
@@ -112,6 +113,8 @@ asio::awaitable<void> Daemon::serve_run(std::shared_ptr<ControlConnection> conne
     co_return;
   }
   RunExecutor& run = *executor;
+  // A launcher that was started anew meanwhile told runs_ only.
+  hold_images_again(run.context());
   runs_.emplace(name, std::move(executor));
   connection->send(AcceptedReply{name});
   run.follow(connection);

@@ -18,8 +18,8 @@ constexpr auto kServes = std::chrono::minutes(5);
 
 Error died(const RunningWorker& worker) {
   Error error{.operation = "bulkhead-worker serve", .object = "", .detail = "it ended before it answered"};
-  ::lseek(worker.err.get(), 0, SEEK_SET);
-  if (const auto words = read_fd(worker.err.get(), 1 << 20); words && !words->empty())
+  ::lseek(worker.output.err.get(), 0, SEEK_SET);
+  if (const auto words = read_fd(worker.output.err.get(), 1 << 20); words && !words->empty())
     error.detail += ": " + printable(*words, 400);
   return error;
 }

@@ -30,8 +30,7 @@ struct DaemonSite {
   HostFacts host;
   StatePaths paths;
   std::string cgroup_root;
-  std::set<std::string> bases_in_the_making;   // directories
-  std::set<std::string> images_in_the_making;  // keys
+  std::set<std::string> bases_in_the_making;  // directories
 };
 
 struct AgentRuntime {

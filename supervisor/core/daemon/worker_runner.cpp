@@ -1,15 +1,9 @@
 #include "supervisor/core/daemon/worker_runner.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include "sandbox/base/text.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
 namespace {
-
-constexpr const char* kWorkerInside = "/bulkhead/bulkhead-worker";
 
 Result<SandboxSpec> read_spec(const std::string& name, const std::vector<std::string>& directories) {
   for (const auto& directory : directories) {
@@ -66,22 +60,14 @@ Result<RunningWorker> WorkerRunner::start(WorkerJob job, std::vector<std::string
     place.host_groups.assign(job.owner.groups.begin(), job.owner.groups.end());
   }
   place.mounts = std::move(job.mounts);
-  place.mounts.push_back(bind_mount(worker_path_, kWorkerInside, MountAccess::read_only));
-
-  argv.front() = kWorkerInside;
-  const CommandSpec command{
-      .argv = std::move(argv), .environment = compose_environment(spec, {}, {}), .directory = SandboxPath()};
-  BULKHEAD_ASSIGN(LaunchPlan plan, compile_plan(spec, command, place, host_));
-
-  RunningWorker worker{.id = place.cgroup,
-                       .out = Fd(::memfd_create("bulkhead-facts", MFD_CLOEXEC)),
-                       .err = Fd(::memfd_create("bulkhead-worker-stderr", MFD_CLOEXEC))};
-  if (!worker.out.valid() || !worker.err.valid()) return errno_error("memfd_create");
+  BULKHEAD_ASSIGN(LaunchPlan plan, worker_plan(spec, std::move(place), worker_path_, std::move(argv), host_));
+  RunningWorker worker{.id = job.place + "/" + name, .output = {}};
+  BULKHEAD_ASSIGN(worker.output, WorkerOutput::make());
   const LaunchRequest request{.id = worker.id,
                               .plan = std::move(plan),
                               .stdin_fd = -1,
-                              .stdout_fd = worker.out.get(),
-                              .stderr_fd = worker.err.get(),
+                              .stdout_fd = worker.output.out.get(),
+                              .stderr_fd = worker.output.err.get(),
                               .capture_output = true,
                               .extra_fds = job.fds};
   auto live = launcher_->call([&](LauncherClient& c) { return c.launch(request); });
@@ -96,15 +82,7 @@ Async<std::string> WorkerRunner::execute(WorkerJob job, std::vector<std::string>
   BULKHEAD_CO_ASSIGN(const RunningWorker worker, start(std::move(job), std::move(argv), subcommand));
   const ExitRecord record = co_await launcher_->wait(worker.id);
   launcher_->acknowledge(worker.id);
-
-  ::lseek(worker.out.get(), 0, SEEK_SET);
-  BULKHEAD_CO_ASSIGN(std::string answer, read_fd(worker.out.get(), max_worker_facts));
-  // An orderly answer is exit 0 or 1; anything else is how its sandbox ended.
-  if (record.reason == EndReason::exited && record.exit_code <= 1 && !answer.empty()) co_return answer;
-  ::lseek(worker.err.get(), 0, SEEK_SET);
-  const auto words = read_fd(worker.err.get(), 1 << 20).value_or("");
-  co_return fail("bulkhead-worker " + std::string(subcommand), "",
-                 record.detail + (words.empty() ? "" : ": " + printable(words, 400)));
+  co_return worker_answer(record, worker.output, "bulkhead-worker " + std::string(subcommand));
 }
 
 }  // namespace bulkhead

@@ -10,6 +10,7 @@
 
 #include "sandbox/host/host_facts.h"
 #include "sandbox/spec/spec.h"
+#include "supervisor/core/workers/worker_sandbox.h"
 #include "supervisor/core/workspaces/worker_protocol.h"
 #include "supervisor/runtime/async.h"
 #include "supervisor/runtime/launcher_link.h"
@@ -36,8 +37,7 @@ struct WorkerJob {
 
 struct RunningWorker {
   std::string id;  // of its sandbox
-  Fd out;          // what it wrote
-  Fd err;
+  WorkerOutput output;
 };
 
 MountSpec bind_mount(const std::string& source, const std::string& target, MountAccess access);

@@ -11,6 +11,16 @@ namespace {
 
 std::string inside(std::string_view place) { return std::string(place); }
 
+MountSpec ours(std::string_view target, const std::string& source, MountAccess access) {
+  MountSpec mount;
+  mount.target = *SandboxPath::parse(target);
+  mount.source = source;
+  mount.access = access;
+  mount.executable = false;
+  mount.origin = "supervisor";
+  return mount;
+}
+
 bool matches(const std::string& pattern, std::string_view name) {
   if (!pattern.ends_with('*')) return pattern == name;
   return name.starts_with(std::string_view(pattern).substr(0, pattern.size() - 1));
@@ -46,19 +56,19 @@ UnpackImageRequest unpack_request(const ImageRoot& root, const std::string& dige
 }
 
 std::vector<MountSpec> image_worker_mounts(const ImageRoot& root, const std::string& tree) {
-  std::vector<MountSpec> mounts;
-  const auto add = [&](std::string_view target, const std::string& source, MountAccess access) {
-    MountSpec mount;
-    mount.target = *SandboxPath::parse(target);
-    mount.source = source;
-    mount.access = access;
-    mount.executable = false;
-    mount.origin = "supervisor";
-    mounts.push_back(std::move(mount));
-  };
-  add(worker_place::in, root.layout, MountAccess::read_only);
-  if (!tree.empty()) add(worker_place::tree, tree, MountAccess::read_write);
+  std::vector<MountSpec> mounts{ours(worker_place::in, root.layout, MountAccess::read_only)};
+  if (!tree.empty()) mounts.push_back(ours(worker_place::tree, tree, MountAccess::read_write));
   return mounts;
+}
+
+std::vector<MountSpec> image_removal_mounts(const std::string& tree) {
+  return {ours(worker_place::to, tree, MountAccess::read_write)};
+}
+
+std::string left_out_text(const UnpackImageFacts& facts) {
+  if (facts.left_out == 0) return "";
+  if (facts.left_out == 1) return "1 device node, pipe or socket of the image was left out";
+  return std::to_string(facts.left_out) + " device nodes, pipes or sockets of the image were left out";
 }
 
 Error of_layout(Error error, const ImageRoot& root) {

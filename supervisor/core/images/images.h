@@ -3,6 +3,7 @@
 //
 //   digest pinned, or else select-image ─► find ─ there ─────────────────────────────────► accept_image()
 //                                            └ not there ─► begin ─► unpack-image ─► finish ┘
+//                                                                       └ failed ─► abandon ─► remove-tree ─► discard
 #pragma once
 
 #include <map>
@@ -32,6 +33,12 @@ SelectImageRequest select_request(const ImageRoot& root);
 UnpackImageRequest unpack_request(const ImageRoot& root, const std::string& digest);
 // What both need mounted, as the worker's side knows it; `tree` (empty: none) is the directory to unpack in.
 std::vector<MountSpec> image_worker_mounts(const ImageRoot& root, const std::string& tree);
+
+// What RemoveTreeRequest of a half-made `tree` needs mounted, at worker_place::to.
+std::vector<MountSpec> image_removal_mounts(const std::string& tree);
+
+// What of an image's layers is not in its tree, for who unpacked it; empty: all is.
+std::string left_out_text(const UnpackImageFacts& facts);
 
 // An error of the worker, with the layout where the caller knows it.
 Error of_layout(Error error, const ImageRoot& root);

@@ -5,12 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdio>
 #include <vector>
 
+#include "sandbox/base/hex.h"
 #include "sandbox/sys/fd.h"
 #include "sandbox/sys/files.h"
 
@@ -19,11 +19,6 @@ namespace bulkhead {
 namespace {
 
 constexpr std::string_view kTemporary = ".new-";
-
-bool is_blob_id(std::string_view id) {
-  return id.size() == 64 &&
-         std::ranges::all_of(id, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
 
 Result<> write_all(int fd, std::string_view content, const std::string& path) {
   while (!content.empty()) {
@@ -84,7 +79,7 @@ std::string BlobStore::path_of(const BlobId& id) const {
   return directory_ + "/" + id.substr(0, 2) + "/" + id.substr(2);
 }
 
-bool BlobStore::has(const BlobId& id) const { return is_blob_id(id) && exists(path_of(id)); }
+bool BlobStore::has(const BlobId& id) const { return is_sha256_hex(id) && exists(path_of(id)); }
 
 Result<BlobId> BlobStore::put(std::string_view content, Durability durability) {
   BlobId id = sha256_hex(content);
@@ -112,7 +107,7 @@ Result<BlobId> BlobStore::put(std::string_view content, Durability durability) {
 }
 
 Result<std::string> BlobStore::get(const BlobId& id, std::size_t limit) const {
-  if (!is_blob_id(id)) return fail("read blob", id, "a blob's name is 64 hexadecimal digits");
+  if (!is_sha256_hex(id)) return fail("read blob", id, "a blob's name is 64 hexadecimal digits");
   BULKHEAD_ASSIGN(std::string content, read_file(path_of(id), limit));
   if (sha256_hex(content) != id)
     return fail("read blob", path_of(id), "its content does not match its name",

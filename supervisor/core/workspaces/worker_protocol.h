@@ -479,7 +479,7 @@ enum class ImageAttributes { drop, user };  // extended attributes: none, or tho
 struct UnpackImageFacts {
   std::vector<std::string> environment;  // "NAME=value", of the image's configuration
   std::uint64_t layers = 0;
-  std::uint64_t bytes = 0;     // of all files of all layers
+  std::uint64_t bytes = 0;     // of all files of all layers, and of attributes that are kept
   std::uint64_t entries = 0;   // of all layers
   std::uint64_t left_out = 0;  // device nodes, pipes, sockets
   bool operator==(const UnpackImageFacts&) const = default;

@@ -4,6 +4,8 @@
 
 #include <random>
 
+#include "sandbox/base/hex.h"
+
 namespace bulkhead {
 namespace {
 
@@ -121,6 +123,14 @@ TEST(ShellQuote, QuotesOnlyWhereNeeded) {
   EXPECT_EQ(shell_quote("it's"), "'it'\\''s'");
   EXPECT_EQ(shell_quote("$(rm -rf ~)"), "'$(rm -rf ~)'");
   EXPECT_EQ(shell_quote("~"), "'~'");
+}
+
+TEST(Hex, ASha256IsSixtyFourSmallDigits) {
+  const std::string good = std::string(32, '0') + std::string(32, 'f');
+  EXPECT_TRUE(is_sha256_hex(good));
+  for (const std::string& bad : {std::string(), good.substr(1), good + "0", good.substr(1) + "F", good.substr(1) + "g",
+                                 good.substr(1) + "/", good.substr(1) + std::string(1, '\0')})
+    EXPECT_FALSE(is_sha256_hex(bad)) << bad;
 }
 
 }  // namespace

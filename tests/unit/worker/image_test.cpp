@@ -1,4 +1,9 @@
 // What an image's layers may do to the tree they make, and what they may not. The layers here are hostile.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "supervisor/image/digest.h"
+#include "supervisor/worker/layer_stream.h"
 #include "tests/unit/worker/image_fixture.h"
 
 namespace bulkhead {
@@ -122,6 +127,18 @@ TEST_F(ImageTest, ExtendedAttributesStayOutUnlessAskedFor) {
   EXPECT_EQ(sh(".", list), "['user.note', 'user.note']");
 }
 
+TEST_F(ImageTest, ExtendedAttributesThatAreKeptCount) {
+  TarEntry large = file("f"), below = directory("d");
+  large.attributes = {{"user.note", std::string(600, 'n')}};
+  below.attributes = large.attributes;
+  bounds_.max_bytes = 1000;
+  EXPECT_EQ(unpack_entries({large, below}).value().bytes, 1u);  // they are dropped
+  bounds_.attributes = ImageAttributes::user;
+  EXPECT_THAT(error_of(unpack_entries({large, below})), HasSubstr("with it the image is larger than 1000"));
+  bounds_.max_bytes = 4000;
+  EXPECT_GE(unpack_entries({large, below}).value().bytes, 1u + 2 * 609);  // archives may name each twice
+}
+
 TEST_F(ImageTest, ALaterLayerHidesAndReplaces) {
   const auto facts = unpack_layers(
       {{.archive = tar({file("keep/a", "a"), file("keep/b", "b"), file("opaque/old", "o"), file("opaque/both", "low"),
@@ -168,6 +185,23 @@ TEST_F(ImageTest, OfTwoEntriesOfANameTheLastCounts) {
   EXPECT_EQ(read(tree("F")), "other");
   EXPECT_EQ(read(tree("d/x")), "x");
   EXPECT_EQ(status_of_entry("d").st_mode, S_IFDIR | 0711u);
+}
+
+TEST_F(ImageTest, OfTwoNamesOfADirectoryTheLastCounts) {
+  const std::vector<TarEntry> lower{directory("usr/lib", 0511), link_to("lib", "usr/lib")};
+  const auto unpacked = [&](const std::vector<TarEntry>& first, const std::vector<TarEntry>& second) {
+    const auto facts = unpack_layers({{.archive = tar(lower)}, {.archive = tar(first)}, {.archive = tar(second)}});
+    EXPECT_TRUE(facts) << error_of(facts);
+    EXPECT_EQ(status_of_entry("usr/lib").st_mode, S_IFDIR | 0511u);
+    return status_of_entry("usr/lib/x").st_mode & 07777u;
+  };
+  EXPECT_EQ(unpacked({directory("lib/x", 0700)}, {directory("usr/lib/x", 0755)}), 0755u);
+  EXPECT_EQ(unpacked({directory("usr/lib/x", 0700)}, {directory("lib/x", 0755)}), 0755u);
+  // Of one that went by its other name nothing stays.
+  for (const char* whiteout : {"lib/.wh.x", "usr/lib/.wh.x", "usr/lib/.wh..wh..opq", "lib/.wh..wh..opq"})
+    for (const char* made : {"lib/x", "usr/lib/x"})
+      EXPECT_EQ(unpacked({directory(made, 0700)}, {file(whiteout, ""), file("usr/lib/x/y")}), 0755u)
+          << whiteout << made;
 }
 
 TEST_F(ImageTest, LongAndOddNamesAndHoles) {
@@ -245,6 +279,34 @@ TEST_F(ImageTest, BlobsAreWhatTheirDigestsSay) {
   EXPECT_THAT(error_of(choose()), HasSubstr("is none by sha256"));
 }
 
+// It was checked before it was opened; what counts is what was read.
+TEST_F(ImageTest, ABlobThatChangesWhileItIsReadIsRefused) {
+  const std::string archive = tar({file("f", std::string(3 << 20, 'a'))});
+  std::string swapped = archive;
+  swapped.replace(2 << 20, 4096, 4096, 'b');
+  add_image({{.archive = archive, .compression = LayerCompression::none}});
+  const auto layout = ImageLayout::open(path("layout"));
+  ASSERT_TRUE(layout) << error_of(layout);
+  const ImageLayer layer{.blob = {.digest = digest_of(archive)}, .diff_id = digest_of(swapped)};
+  const auto blob = layout->blob(layer.blob);
+  ASSERT_TRUE(blob) << error_of(blob);
+  const auto stream = LayerStream::open(*blob, layer, 1 << 30);
+  ASSERT_TRUE(stream) << error_of(stream);
+  const std::string name = "layout/blobs/sha256/" + std::string(digest_hex(layer.blob.digest));
+  const Fd writer(::open(path(name).c_str(), O_WRONLY | O_CLOEXEC));
+  ASSERT_EQ(::pwrite(writer.get(), swapped.data() + (2 << 20), 4096, 2 << 20), 4096);
+  ASSERT_TRUE((*stream)->next());
+  EXPECT_THAT(error_of((*stream)->finish()), HasSubstr("it changed while it was read"));
+}
+
+TEST_F(ImageTest, ADocumentThatIsTooLargeIsNotEvenRead) {
+  const std::string digest = "sha256:" + std::string(64, 'e');
+  put("x", "y");
+  write_index();
+  sh(".", "truncate -s 1T layout/blobs/sha256/" + digest.substr(7));
+  EXPECT_THAT(error_of(choose("", digest)), HasSubstr("is larger than 4 MiB"));
+}
+
 TEST_F(ImageTest, BrokenCompressionIsRefused) {
   for (const LayerCompression compression : {LayerCompression::gzip, LayerCompression::zstd}) {
     TestLayer layer{.archive = tar({file("f", std::string(100'000, 'x'))}), .compression = compression};
@@ -316,6 +378,58 @@ TEST_F(ImageTest, AnIndexIsForPlatforms) {
   EXPECT_THAT(error_of(choose()), HasSubstr("nested too deep"));
 }
 
+// What was checked elsewhere must be what is taken here, whoever reads it how.
+TEST_F(ImageTest, ADocumentIsAManifestOrAnIndexAndNeverBoth) {
+  const std::string index_type = "application/vnd.oci.image.index.v1+json";
+  const std::string manifest_type = "application/vnd.oci.image.manifest.v1+json";
+  const std::string inner = image_of({file("f")});
+  const nlohmann::json good = nlohmann::json::parse(read("layout/blobs/sha256/" + inner.substr(7)));
+  const nlohmann::json listed = index_["manifests"];
+  const auto names = [&](const nlohmann::json& document, const std::string& media_type) {
+    const nlohmann::json row = put(document.dump(), media_type);
+    index_["manifests"] = nlohmann::json::array({row});
+    write_index();
+    return row["digest"].get<std::string>();
+  };
+  nlohmann::json both = good;
+  both["manifests"] = listed;
+  for (const char* says : {"", manifest_type.c_str(), index_type.c_str()}) {
+    if (*says == 0) {
+      both.erase("mediaType");
+    } else {
+      both["mediaType"] = says;
+    }
+    for (const std::string& named : {manifest_type, index_type}) {
+      const std::string digest = names(both, named);
+      const bool contradicts = *says != 0 && named != says;
+      const std::string wanted = contradicts ? "it says that it is '" : "it can be read as a manifest and as an index";
+      EXPECT_THAT(error_of(choose()), HasSubstr(wanted)) << says << named;
+      EXPECT_THAT(error_of(choose("", digest)), HasSubstr("it can be read as")) << says << named;
+      EXPECT_THAT(error_of(unpack(digest)), HasSubstr("it can be read as")) << says << named;
+    }
+  }
+  // Of one kind, under the name of the other.
+  nlohmann::json index = {{"schemaVersion", 2}, {"mediaType", index_type}, {"manifests", listed}};
+  names(index, manifest_type);
+  EXPECT_THAT(error_of(choose()), HasSubstr("it says that it is '" + index_type + "', and what names it, '"));
+  names(good, index_type);
+  EXPECT_THAT(error_of(choose()), HasSubstr("it says that it is '" + manifest_type));
+  index.erase("mediaType");
+  const std::string digest = names(index, manifest_type);
+  EXPECT_THAT(error_of(choose()), HasSubstr("it can be read as"));
+  EXPECT_THAT(error_of(unpack(digest)), HasSubstr("it is an index of manifests"));
+  nlohmann::json odd = good;
+  odd["mediaType"] = "application/vnd.oci.artifact.manifest.v1+json";
+  EXPECT_THAT(error_of(choose("", names(odd, manifest_type))), HasSubstr("is none of an image's"));
+  // Silent about itself it is what names it, and good.
+  nlohmann::json silent = good;
+  silent.erase("mediaType");
+  const std::string plain = names(silent, manifest_type);
+  EXPECT_EQ(choose().value(), plain);
+  EXPECT_EQ(choose("", plain).value(), plain);
+  EXPECT_TRUE(unpack(plain));
+}
+
 TEST_F(ImageTest, AnImageForAnotherMachineIsRefused) {
   EXPECT_THAT(error_of(unpack(add_image({}, "", {{"architecture", "mips"}}))),
               HasSubstr("the image is for mips, this host is " + host_architecture()));
@@ -336,6 +450,9 @@ TEST_F(ImageTest, WhatIsNoLayoutIsRefused) {
   EXPECT_NE(error_of(choose()), "no error");
   write("layout/index.json", "{\"manifests\":" + std::string(2'000'000, '['));
   EXPECT_NE(error_of(choose()), "no error");
+  sh(".", "ln -s layout link");
+  EXPECT_THAT(error_of(work(SelectImageRequest{.layout = path("link"), .architecture = host_architecture()})),
+              HasSubstr("link: is a symbolic link [name the directory that it leads to]"));
   sh("layout", "rm index.json; mkfifo index.json");
   EXPECT_THAT(error_of(choose()), HasSubstr("is not a regular file"));
   sh("layout", "rm index.json; ln -s /etc/passwd index.json");

@@ -1,0 +1,13 @@
+// Digests as they are written.
+#pragma once
+
+#include <string_view>
+
+namespace bulkhead {
+
+// 64 hexadecimal digits, small letters: a SHA-256 as OCI digests and our own names have it.
+constexpr bool is_sha256_hex(std::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+}  // namespace bulkhead
