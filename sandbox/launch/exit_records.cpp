@@ -67,7 +67,7 @@ Result<> ExitRecords::read() {
       if (!own && own.error().code != ENOENT) return std::unexpected(own.error());
       record = record_of_init(id, own ? own->get() : -1);
     }
-    ended_[id] = {.record = std::move(*record), .told = false};
+    ended_[id] = std::move(*record);
   }
   return {};
 }
@@ -85,14 +85,14 @@ void ExitRecords::drop_init_record(const std::string& id) const {
   if (!directory_.empty()) ::unlink(path(id, ".init").c_str());
 }
 
-ExitRecords::Ended& ExitRecords::keep(ExitRecord record) {
+const ExitRecord& ExitRecords::keep(ExitRecord record) {
   if (!directory_.empty()) {
     // For whoever comes after us. If this fails the record still lives in our memory and in init's own record.
     if (auto written = write_whole(path(record.id, ".json"), json(record).dump()); !written)
       record.detail += " (not recorded: " + written.error().text() + ")";
   }
   std::string id = record.id;
-  return ended_.emplace(std::move(id), Ended{.record = std::move(record)}).first->second;
+  return ended_.emplace(std::move(id), std::move(record)).first->second;
 }
 
 void ExitRecords::forget(const std::string& id) {

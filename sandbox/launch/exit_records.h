@@ -16,11 +16,6 @@ std::string file_name(std::string id);
 
 class ExitRecords {
  public:
-  struct Ended {
-    ExitRecord record;
-    bool told = false;  // to a client
-  };
-
   ExitRecords() = default;                                                            // in memory only
   explicit ExitRecords(std::string directory) : directory_(directory + "/exits/") {}  // a state directory
 
@@ -32,16 +27,15 @@ class ExitRecords {
   void drop_init_record(const std::string& id) const;  // of a sandbox that did not come to life
 
   // The record outlives us from here on. That it could not be written is added to its detail.
-  Ended& keep(ExitRecord record);
+  const ExitRecord& keep(ExitRecord record);
   void forget(const std::string& id);
   bool contains(const std::string& id) const { return ended_.contains(id); }
-  std::map<std::string, Ended>& all() { return ended_; }
-  const std::map<std::string, Ended>& all() const { return ended_; }
+  const std::map<std::string, ExitRecord>& all() const { return ended_; }
 
  private:
   std::string path(const std::string& id, const char* suffix) const { return directory_ + file_name(id) + suffix; }
   std::string directory_;  // with a slash; empty: no files
-  std::map<std::string, Ended> ended_;
+  std::map<std::string, ExitRecord> ended_;
 };
 
 }  // namespace bulkhead

@@ -7,13 +7,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
 namespace {
 
+constexpr std::size_t kMostKills = 500;      // of one request: an id has at most 200 bytes
 constexpr const char* kSpareNetworks = "4";  // about 400 KiB of kernel memory each
 
 using nlohmann::json;
@@ -168,8 +171,7 @@ Result<Message> LauncherClient::call(std::string request, const std::vector<int>
       const json answer = parse(*message);
       if (take_unasked(answer)) continue;
       // The answer to a call that failed before. One without a serial is to a request that could not be read: ours.
-      if (const auto serial = answer.find("serial");
-          serial != answer.end() && serial->get<std::uint64_t>() != expected)
+      if (const auto serial = answer.find("serial"); serial != answer.end() && serial->get<std::uint64_t>() != expected)
         continue;
       if (const auto error = answer.find("error"); error != answer.end()) return std::unexpected(error_from(*error));
     } catch (const json::exception& e) {
@@ -214,9 +216,15 @@ Result<LiveSandbox> LauncherClient::launch(const LaunchRequest& request) {
                      .ended = {}};
 }
 
-Result<> LauncherClient::kill(const std::string& id, EndReason cause) {
-  BULKHEAD_TRY(call(dump({{"op", "kill"}, {"serial", ++serial_}, {"id", id}, {"cause", name(cause)}})));
-  return {};
+Result<> LauncherClient::kill(const std::vector<std::string>& ids, EndReason cause) {
+  Result<> all;
+  for (std::span<const std::string> left(ids); !left.empty();) {
+    const auto some = left.first(std::min(left.size(), kMostKills));
+    const auto killed = call(dump({{"op", "kill"}, {"serial", ++serial_}, {"ids", some}, {"cause", name(cause)}}));
+    if (!killed && all) all = std::unexpected(killed.error());
+    left = left.subspan(some.size());
+  }
+  return all;
 }
 
 Result<> LauncherClient::signal(const std::string& id, int signal) {

@@ -56,8 +56,10 @@ class LauncherClient {
                                                const std::string& socket_path);
 
   Result<LiveSandbox> launch(const LaunchRequest& request);
-  Result<> kill(const std::string& id,
-                EndReason cause);  // the whole cgroup; returns before it is gone, the exit record follows
+  // Sandboxes (the whole cgroup of each) and further commands. Returns before they are gone: the exit records follow.
+  // All are tried; the error is the first one's.
+  Result<> kill(const std::vector<std::string>& ids, EndReason cause);
+  Result<> kill(const std::string& id, EndReason cause) { return kill(std::vector{id}, cause); }
   Result<> signal(const std::string& id, int signal);  // to the command, through init
   Result<> freeze(const std::string& id);
   Result<> thaw(const std::string& id);

@@ -236,8 +236,7 @@ int LauncherServer::wait_milliseconds() const {
   if (drop_roots_at_) next = std::min(next, *drop_roots_at_);
   if (accept_at_) next = std::min(next, *accept_at_);
   if (!private_ && clients_.empty() && living_.empty()) next = std::min(next, idle_since_ + options_.linger);
-  for (const auto& [id, ended] : ended_.all())
-    if (!ended.told && !clients_.empty()) next = std::min(next, now + std::chrono::milliseconds(100));
+  if (!untold_.empty() && !clients_.empty()) next = std::min(next, now + std::chrono::milliseconds(100));
   if (next == Clock::time_point::max()) return -1;
   const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(next - now).count();
   return static_cast<int>(std::clamp<long>(wait + 1, 0, 60000));
@@ -254,8 +253,7 @@ void LauncherServer::tick() {
     if (Sandbox* sandbox = find(id))
       if (const auto again = sandbox->enforce(now)) looks_.emplace(*again, id);
   }
-  for (auto& [id, ended] : ended_.all())
-    if (!ended.told) tell(ended);
+  for (const std::string& id : std::vector(untold_.begin(), untold_.end())) tell(ended_.all().at(id));
   remove_cgroups();
   if (prune_at_ && *prune_at_ <= now) prune_cgroups();
   if (!drop_roots_at_ || *drop_roots_at_ <= now) drop_roots_at_ = roots_->drop_unused(now);
@@ -306,8 +304,8 @@ void LauncherServer::accept_clients() {
     if (!watch(fd.get())) continue;
     clients_.push_back(std::make_unique<Client>());
     clients_.back()->channel = Channel(std::move(fd));
-    for (auto& [id, ended] : ended_.all())
-      ended.told = false;  // a new supervisor hears of every exit nobody acknowledged
+    for (const auto& [id, record] : ended_.all())
+      untold_.insert(id);  // a new supervisor hears of every exit nobody acknowledged
   }
 }
 
@@ -370,17 +368,13 @@ json LauncherServer::handle(const json& request, std::string_view rest, std::vec
   };
   if (op == "launch") return launch(request, rest, std::move(fds));
   if (op == "exec") return exec(request, std::move(fds));
-  if (op == "kill" || op == "signal") {
+  if (op == "kill") return reply(kill(request));
+  if (op == "signal") {
     const auto id = request.at("id").get<std::string>();
-    Sandbox* const host = find(guests_.contains(id) ? guests_.host_of(id) : id);
-    if (host == nullptr) return to_reply(Error{.operation = op, .object = id, .code = ESRCH});
-    if (op == "signal") {
-      const int number = request.at("signal").get<int>();
-      return reply(host->id() == id ? host->signal(number) : guests_.signal(*host, id, number));
-    }
-    const EndReason cause =
-        parse_end_reason(request.at("cause").get<std::string>()).value_or(EndReason::killed_by_request);
-    return reply(host->id() == id ? host->kill(cause) : guests_.kill(*host, id, cause));
+    const int number = request.at("signal").get<int>();
+    return reply(on_sandbox_or_guest(
+        id, [&](Sandbox& s) { return s.signal(number); },
+        [&](const Sandbox& host) { return guests_.signal(host, id, number); }));
   }
   if (op == "freeze") return with_sandbox([&](Sandbox& s) { return s.set_frozen(true); });
   if (op == "thaw") return with_sandbox([&](Sandbox& s) { return s.set_frozen(false); });
@@ -388,6 +382,7 @@ json LauncherServer::handle(const json& request, std::string_view rest, std::vec
   if (op == "acknowledge") {
     const auto id = request.at("id").get<std::string>();
     ended_.forget(id);
+    untold_.erase(id);
     return {};  // nobody waits: who does not know a record has nothing to forget
   }
   if (op == "acquire_range") {
@@ -516,6 +511,28 @@ Result<int> LauncherServer::namespace_for(const LaunchPlan& plan) {
   return -1;
 }
 
+template <class OnSandbox, class OnGuest>
+Result<> LauncherServer::on_sandbox_or_guest(const std::string& id, OnSandbox on_sandbox, OnGuest on_guest) {
+  const bool guest = guests_.contains(id);
+  Sandbox* const host = find(guest ? guests_.host_of(id) : id);
+  if (host == nullptr) return errno_error("find sandbox", id, ESRCH);
+  return guest ? on_guest(*host) : on_sandbox(*host);
+}
+
+// All that are named, whatever becomes of some; the first failure is told.
+Result<> LauncherServer::kill(const json& request) {
+  const EndReason cause =
+      parse_end_reason(request.at("cause").get<std::string>()).value_or(EndReason::killed_by_request);
+  Result<> all;
+  for (const auto& id : request.at("ids").get<std::vector<std::string>>()) {
+    const auto killed = on_sandbox_or_guest(
+        id, [&](Sandbox& s) { return s.kill(cause); },
+        [&](const Sandbox& host) { return guests_.kill(host, id, cause); });
+    if (!killed && all) all = killed;
+  }
+  return all;
+}
+
 json LauncherServer::exec(const json& request, std::vector<Fd> fds) {
   const auto id = request.at("id").get<std::string>();
   const auto exec_id = request.at("exec_id").get<std::string>();
@@ -567,7 +584,7 @@ void LauncherServer::conclude(const std::string& id) {
     stop_guests(sandbox);
   }
   const std::string disk = disk_of(sandbox.plan());
-  ExitRecords::Ended& ended =
+  const ExitRecord& record =
       ended_.keep(sandbox.conclude(disk.empty() || !disks_ ? std::nullopt : disks_->usage(disk)));
   by_pidfd_.erase(sandbox.pidfd());
   unwatch(sandbox.pidfd());
@@ -575,7 +592,7 @@ void LauncherServer::conclude(const std::string& id) {
   cgroups_to_remove_.push_back(std::move(sandbox));
   living_.erase(found);
   remove_cgroups();
-  tell(ended);
+  tell(record);
 }
 
 // What a sandbox's init says of the further commands in it.
@@ -597,14 +614,19 @@ void LauncherServer::keep_and_tell(std::vector<ExitRecord> records) {
   for (ExitRecord& record : records) tell(ended_.keep(std::move(record)));
 }
 
-void LauncherServer::tell(ExitRecords::Ended& ended) {
-  const auto bytes = json::to_cbor({{"exit", json(ended.record)}});
+void LauncherServer::tell(const ExitRecord& record) {
+  const auto bytes = json::to_cbor({{"exit", json(record)}});
+  bool told = false;
   for (const auto& client : clients_) {
     if (client->gone) continue;
     // A client that does not read is told later: nothing of ours waits for it.
     const ssize_t sent = ::send(client->channel.fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent == static_cast<ssize_t>(bytes.size())) ended.told = true;
+    if (sent == static_cast<ssize_t>(bytes.size())) told = true;
   }
+  if (told)
+    untold_.erase(record.id);
+  else
+    untold_.insert(record.id);
 }
 
 // By id, those after `after`, as many as one message holds; "more" where there are others.
@@ -623,7 +645,7 @@ json LauncherServer::list(const std::string& after) const {
              {"cgroup", sandbox.cgroup_node()}};
       ++alive;
     } else {
-      row = {{"id", ended->first}, {"ended", json(ended->second.record)}};
+      row = {{"id", ended->first}, {"ended", json(ended->second)}};
       ++ended;
     }
     bytes += json::to_cbor(row).size();

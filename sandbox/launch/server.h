@@ -58,6 +58,9 @@ class LauncherServer {
   nlohmann::json handle(const nlohmann::json& request, std::string_view rest, std::vector<Fd> fds);
   nlohmann::json launch(const nlohmann::json& request, std::string_view encoded, std::vector<Fd> fds);
   nlohmann::json exec(const nlohmann::json& request, std::vector<Fd> fds);
+  template <class OnSandbox, class OnGuest>
+  Result<> on_sandbox_or_guest(const std::string& id, OnSandbox on_sandbox, OnGuest on_guest);
+  Result<> kill(const nlohmann::json& request);
   Result<int> namespace_for(const LaunchPlan& plan);
   nlohmann::json image(const std::string& op, const nlohmann::json& request);
   nlohmann::json list(const std::string& after) const;
@@ -70,7 +73,7 @@ class LauncherServer {
   void conclude_guests(Sandbox& host);
   void stop_guests(Sandbox& host);
   void keep_and_tell(std::vector<ExitRecord> records);
-  void tell(ExitRecords::Ended& ended);
+  void tell(const ExitRecord& record);
   void tick();
   int wait_milliseconds() const;
   void remove_cgroups();
@@ -97,6 +100,7 @@ class LauncherServer {
   std::unordered_map<int, std::string> by_guests_fd_;  // of those that have had guests
   Guests guests_;
   ExitRecords ended_;
+  std::set<std::string> untold_;  // of the ended: whose records no client has been sent
   std::vector<Sandbox> cgroups_to_remove_;
   std::set<std::string> nodes_gone_;  // cgroups: the nodes above them may hold nothing now
   std::vector<std::string> workspaces_;

@@ -50,6 +50,7 @@ Result<> measure(int argc, char** argv) {
 
   std::vector<double> starts;
   std::vector<std::string> nodes;
+  std::vector<std::string> ids;
   for (std::size_t i = 0; i < count; ++i) {
     BULKHEAD_ASSIGN(const std::uint32_t range, launcher.acquire_range());
     LaunchRequest request;
@@ -59,6 +60,7 @@ Result<> measure(int argc, char** argv) {
     BULKHEAD_ASSIGN(const LiveSandbox live, launcher.launch(request));
     starts.push_back(microseconds_since(start));
     nodes.push_back(live.cgroup);
+    ids.push_back(live.id);
     ::poll(nullptr, 0, 2);  // what a start leaves to the kernel's workers is not the next one's
   }
   // Every process of every sandbox, by the cgroups they are in.
@@ -70,8 +72,7 @@ Result<> measure(int argc, char** argv) {
   for (const int pid : pids) pss += pss_of(pid);
 
   const auto kill = Clock::now();
-  for (std::size_t i = 0; i < count; ++i)
-    BULKHEAD_TRY(launcher.kill("crowd/" + std::to_string(i), EndReason::killed_by_request));
+  BULKHEAD_TRY(launcher.kill(ids, EndReason::killed_by_request));
   for (std::size_t i = 0; i < count; ++i) {
     BULKHEAD_ASSIGN(const ExitRecord record, launcher.next_exit());
     BULKHEAD_TRY(launcher.acknowledge(record.id));
