@@ -168,8 +168,7 @@ Result<Message> LauncherClient::call(std::string request, const std::vector<int>
       const json answer = parse(*message);
       if (take_unasked(answer)) continue;
       // The answer to a call that failed before. One without a serial is to a request that could not be read: ours.
-      if (const auto serial = answer.find("serial");
-          serial != answer.end() && serial->get<std::uint64_t>() != expected)
+      if (const auto serial = answer.find("serial"); serial != answer.end() && serial->get<std::uint64_t>() != expected)
         continue;
       if (const auto error = answer.find("error"); error != answer.end()) return std::unexpected(error_from(*error));
     } catch (const json::exception& e) {
