@@ -31,8 +31,8 @@ class Cgroup {
  public:
   // Makes `node` ("run/agent/agent", safe path components; "": the root itself, for a launcher with one sandbox only)
   // below the root node `root`, with its parents, empty and new: one that was left there is replaced, or refused with
-  // EBUSY while somebody lives in it. On hybrid hosts in the v2 tree and in the v1 hierarchies of `controllers`: joining
-  // one costs a grace period. Of one that could not be made nothing is left but its parents.
+  // EBUSY while somebody lives in it. On hybrid hosts in the v2 tree and in the v1 hierarchies of `controllers`:
+  // joining one costs a grace period. Of one that could not be made nothing is left but its parents.
   static Result<Cgroup> create(const CgroupLayout& layout, const std::string& root, const std::string& node,
                                const std::set<std::string>& controllers);
   // The same object for a node that exists already.

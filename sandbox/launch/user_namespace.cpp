@@ -138,8 +138,7 @@ Result<RangeNamespace> make(uid_t owner, const std::string& map, int proc) {
   if (pipe2(go_ends, O_CLOEXEC) != 0) return errno_error("pipe");
   const Fd go_read(go_ends[0]);
   Fd go_write(go_ends[1]);
-  Holder holder{
-      .owner = owner, .report = report_write.get(), .go = go_read.get(), .proc = proc, .maker = ::getpid()};
+  Holder holder{.owner = owner, .report = report_write.get(), .go = go_read.get(), .proc = proc, .maker = ::getpid()};
   int number = -1;
   const pid_t pid = clone_beside(hold, &holder, number);
   if (pid < 0) return errno_error("create user namespace");

@@ -28,8 +28,7 @@ TEST(RootUserNamespace, ItsHolderEndsWithAMakerThatIsKilled) {
   // Where the holder would write the limit it waits for a reader who never comes, whichever way it has come so far.
   const std::string user = scratch + "/sys/user";
   ASSERT_TRUE(make_directories(user, 0755));
-  for (const std::string& directory : {scratch, scratch + "/sys", user})
-    ASSERT_EQ(::chmod(directory.c_str(), 0755), 0);
+  for (const std::string& directory : {scratch, scratch + "/sys", user}) ASSERT_EQ(::chmod(directory.c_str(), 0755), 0);
   ASSERT_EQ(::mkfifo((user + "/max_user_namespaces").c_str(), 0622), 0);
   ASSERT_EQ(::chmod((user + "/max_user_namespaces").c_str(), 0622), 0);
   const Fd proc = std::move(*open_file(scratch, O_PATH | O_DIRECTORY));

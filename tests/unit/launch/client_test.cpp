@@ -26,8 +26,7 @@ TEST(LauncherClientTest, AnErrorThatWasMeantForAnEarlierCallIsNotTaken) {
     const auto bytes = json::to_cbor(answer);
     ASSERT_TRUE(launcher.send({reinterpret_cast<const char*>(bytes.data()), bytes.size()}));
   };
-  const json error = {
-      {"operation", "kill"}, {"object", "a"}, {"code", 3}, {"detail", ""}, {"hint", ""}, {"step", ""}};
+  const json error = {{"operation", "kill"}, {"object", "a"}, {"code", 3}, {"detail", ""}, {"hint", ""}, {"step", ""}};
   // The first call is answered with the answer to one before it, and then with its own; so is the second.
   say({{"serial", 0}, {"error", error}});
   say({{"serial", 1}, {"ok", 65536}});
