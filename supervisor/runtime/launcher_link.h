@@ -39,6 +39,8 @@ class LauncherLink {
   boost::asio::awaitable<ExitRecord> wait(std::string id);
   // Its record is journaled, or needed by nobody.
   void acknowledge(const std::string& id);
+  // Another number for each launcher: what one gave (a range) means nothing to the next.
+  unsigned generation() const { return generation_; }
   // Watches no longer: lets the io_context run out of work.
   void stop();
 

@@ -9,6 +9,16 @@ policy() { # MEMBERS OF root
 }
 unpacked() { find "$state/images" -mindepth 1 -maxdepth 1 -printf '%f\n' 2>/dev/null | sort | paste -sd' '; }
 
+# Of a store's uid ranges, the host's last 64, nobody holds one but while a worker runs. LAUNCHER: its pid.
+holds_no_store_range() {
+  local held number
+  held=$(sed -n 's/^lock:.* OFDLCK .* \([0-9]*\) \([0-9]*\)$/\1/p' "/proc/$1/fdinfo/"*)
+  [ -n "$held" ] || fail "no locks of ranges were found"
+  for number in $held; do
+    [ "$number" -lt 4032 ] || fail "it holds a store's range while commands run: $number"
+  done
+}
+
 # A small real root, and a second layer that hides and replaces.
 busybox=$(command -v busybox) || fail "no busybox: scripts/setup installs it"
 mkdir -p "$scratch"/{lower/{bin,etc,gone},upper/{etc,opt}}
@@ -207,6 +217,7 @@ done
 over && fail "each of $try runs was refused"
 expect 0 "" bulkhead clean --images
 same "in use by a run" "$(printf '%s\n' "${four#sha256:}" "${five#sha256:}" | sort | paste -sd' ')" "$(unpacked)"
+holds_no_store_range "$(ours bulkhead-launcher)"
 kill -TERM "$run"
 status=0
 wait "$run" || status=$?
@@ -222,16 +233,7 @@ user=$!
 wait_for grep -q ready "$scratch/d"
 expect 0 "" bulkhead clean --images
 same "in use" "$key" "$(unpacked)"
-# Of a store's uid ranges, the host's last 64, it holds none any more: they are for as long as a worker runs.
-ranges_of() { # LAUNCHER: the numbers of the ranges whose locks it holds
-  sed -n 's/^lock:.* OFDLCK .* \([0-9]*\) \([0-9]*\)$/\1/p' "/proc/$1/fdinfo/"*
-}
-launcher=$(tr -d ' ' <"/proc/$user/task/$user/children")
-held=$(ranges_of "$launcher")
-[ -n "$held" ] || fail "no locks of ranges were found"
-for number in $held; do
-  [ "$number" -lt 4032 ] || fail "it holds a store's range while the command runs: $number"
-done
+holds_no_store_range "$(tr -d ' ' <"/proc/$user/task/$user/children")"
 kill -TERM "$user"
 status=0
 wait "$user" || status=$?

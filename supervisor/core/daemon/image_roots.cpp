@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::chrono::milliseconds kLookAgain{20};
 
-// The range of a worker, for as long as one is needed: a launcher that is started anew meanwhile knows nothing of it.
+// The range of a worker, for as long as one is needed. A launcher that is started anew meanwhile knows nothing of it,
+// and may have given it to another.
 class StoreRange {
  public:
   static Result<StoreRange> acquire(LauncherLink& launcher) {
@@ -20,19 +21,22 @@ class StoreRange {
                     launcher.call([](LauncherClient& c) { return c.acquire_range(RangeUse::store); }));
     return StoreRange(launcher, base);
   }
-  StoreRange(StoreRange&& other) noexcept : launcher_(std::exchange(other.launcher_, nullptr)), base_(other.base_) {}
+  StoreRange(StoreRange&& other) noexcept
+      : launcher_(std::exchange(other.launcher_, nullptr)), base_(other.base_), generation_(other.generation_) {}
   StoreRange& operator=(StoreRange&&) = delete;
   ~StoreRange() {
-    if (launcher_ == nullptr) return;
+    if (launcher_ == nullptr || launcher_->generation() != generation_) return;
     if (const auto released = launcher_->call([&](LauncherClient& c) { return c.release_range(base_); }); !released)
       spdlog::warn("{}", released.error().text());
   }
   std::uint32_t base() const { return base_; }
 
  private:
-  StoreRange(LauncherLink& launcher, std::uint32_t base) : launcher_(&launcher), base_(base) {}
+  StoreRange(LauncherLink& launcher, std::uint32_t base)
+      : launcher_(&launcher), base_(base), generation_(launcher.generation()) {}
   LauncherLink* launcher_;
   std::uint32_t base_;
+  unsigned generation_;
 };
 
 WorkerJob image_job(const RunContext& run, std::uint32_t range, std::vector<MountSpec> mounts) {
