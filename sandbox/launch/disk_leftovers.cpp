@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "sandbox/launch/disk_image.h"
 #include "sandbox/launch/disk_quota.h"
@@ -19,6 +20,20 @@ namespace {
 std::string existing(std::string path) {
   while (path.size() > 1 && !exists(path)) path.resize(std::max<std::size_t>(path.rfind('/'), 1));
   return path;
+}
+
+// Each project of the file system that is bounded and abandoned, while its range is ours. A launcher sets a bound only in
+// a range that it holds, so nobody uses what is not used now before `action` is over.
+Result<> with_abandoned(const std::string& state_dir, const std::function<Result<>(int, std::uint32_t)>& action) {
+  if (!exists(state_dir)) return {};
+  BULKHEAD_ASSIGN(const Fd state, open_file(state_dir, O_RDONLY | O_DIRECTORY));
+  for (const std::uint32_t project : abandoned_projects(state.get())) {
+    BULKHEAD_ASSIGN(auto ranges, UidRanges::open(kUidRangesLock));  // given back with the object
+    if (!ranges.adopt(project - (project - kRangeFirst) % kRangeSize)) continue;
+    BULKHEAD_ASSIGN(const bool still, is_abandoned(state.get(), project));
+    if (still) BULKHEAD_TRY(action(state.get(), project));
+  }
+  return {};
 }
 
 // A small disk made, mounted where nobody sees it, and gone again.
@@ -50,20 +65,15 @@ Result<> detach_loop_device(const std::string& device) {
 
 std::vector<std::uint32_t> abandoned_bounds(const std::string& state_dir) {
   std::vector<std::uint32_t> found;
-  const auto state = open_file(state_dir, O_RDONLY | O_DIRECTORY);
-  if (!state) return found;
-  const auto projects = abandoned_projects(state->get());
-  if (projects.empty()) return found;
-  auto ranges = UidRanges::open("/run/bulkhead/uid-ranges.lock");
-  if (!ranges) return found;
-  for (const std::uint32_t project : projects)
-    if (ranges->adopt(project - (project - kRangeFirst) % kRangeSize)) found.push_back(project);
+  (void)with_abandoned(state_dir, [&](int, std::uint32_t project) -> Result<> {
+    found.push_back(project);
+    return {};
+  });  // what cannot be asked has none
   return found;
 }
 
-Result<> lift_bound(const std::string& state_dir, std::uint32_t project) {
-  BULKHEAD_ASSIGN(const Fd state, open_file(state_dir, O_RDONLY | O_DIRECTORY));
-  return lift_project(state.get(), project);
+Result<> lift_abandoned(const std::string& state_dir) {
+  return with_abandoned(state_dir, [](int state, std::uint32_t project) { return lift_project(state, project); });
 }
 
 DiskBounds try_disk_bounds(const std::string& state_dir) {

@@ -15,9 +15,10 @@ std::vector<std::string> loop_devices_below(const std::string& state_dir);
 Result<> detach_loop_device(const std::string& device);
 
 // Projects with a bound and without a file, on the file system of `state_dir`, that no living launcher of this host may
-// be about to use.
+// be about to use: for who only looks, since it may be used a moment later.
 std::vector<std::uint32_t> abandoned_bounds(const std::string& state_dir);
-Result<> lift_bound(const std::string& state_dir, std::uint32_t project);
+// Lifts these, each while its range is ours, so that no launcher begins to use it meanwhile.
+Result<> lift_abandoned(const std::string& state_dir);
 
 // How disks are bounded on the file system of `state_dir`, which need not exist yet; tried.
 struct DiskBounds {

@@ -37,6 +37,13 @@ Result<> set_limits(int directory, std::uint32_t project, const DiskLimits& limi
   return {};
 }
 
+// Of if_dqblk and if_nextdqblk.
+template <class Block>
+bool bounds_nothing(const Block& block) {
+  const bool bounded = block.dqb_bhardlimit != 0 || block.dqb_ihardlimit != 0;
+  return bounded && block.dqb_curinodes == 0 && block.dqb_curspace == 0;
+}
+
 }  // namespace
 
 bool enforces_project_quota(int directory) {
@@ -91,14 +98,18 @@ Result<DiskUsage> project_usage(int directory, std::uint32_t project) {
 
 Result<> lift_project(int directory, std::uint32_t project) { return set_limits(directory, project, {}); }
 
+Result<bool> is_abandoned(int directory, std::uint32_t project) {
+  BULKHEAD_ASSIGN(const if_dqblk block, read_quota(directory, project));
+  return bounds_nothing(block);
+}
+
 std::vector<std::uint32_t> abandoned_projects(int directory) {
   std::vector<std::uint32_t> found;
   constexpr std::uint32_t last = kRangeFirst + kRangeCount * kRangeSize - 1;
   if_nextdqblk block{};
   for (std::uint32_t from = kRangeFirst; quota(directory, Q_GETNEXTQUOTA, from, &block) == 0; from = block.dqb_id + 1) {
     if (block.dqb_id > last) break;
-    const bool bounded = block.dqb_bhardlimit != 0 || block.dqb_ihardlimit != 0;
-    if (bounded && block.dqb_curinodes == 0 && block.dqb_curspace == 0) found.push_back(block.dqb_id);
+    if (bounds_nothing(block)) found.push_back(block.dqb_id);
     if (block.dqb_id == last) break;
   }
   return found;

@@ -30,5 +30,6 @@ Result<> lift_project(int directory, std::uint32_t project);
 
 // Projects of Bulkhead's numbers that have a bound and no file: what a launcher that was killed may leave.
 std::vector<std::uint32_t> abandoned_projects(int directory);
+Result<bool> is_abandoned(int directory, std::uint32_t project);
 
 }  // namespace bulkhead

@@ -75,7 +75,7 @@ int main(int argc, char** argv) {
     files.rlim_cur = files.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &files);
   }
-  options.uid_lock_file = "/run/bulkhead/uid-ranges.lock";
+  options.uid_lock_file = bulkhead::kUidRangesLock;
   if (channel_fd >= 0) {
     options.only_client = bulkhead::Channel(bulkhead::Fd(channel_fd));
     options.cgroup_root = "bulkhead-p" + std::to_string(::getpid());

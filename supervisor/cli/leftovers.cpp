@@ -137,7 +137,7 @@ Result<> remove(const StatePaths& state, const CgroupLayout& cgroups, const Left
     case LeftoverKind::loop_device:
       return detach_loop_device(leftover.name);
     case LeftoverKind::bound:
-      return lift_bound(state.root(), static_cast<std::uint32_t>(std::stoul(leftover.name)));
+      return lift_abandoned(state.root());
   }
   return {};
 }
@@ -210,8 +210,7 @@ std::vector<Error> remove_leftovers(const StatePaths& state, const CgroupLayout&
   for (const Leftover& leftover : leftovers)
     if (auto removed = remove(state, cgroups, leftover); !removed) problems.push_back(std::move(removed).error());
   // With their files gone more bounds are of nothing.
-  for (const std::uint32_t project : abandoned_bounds(state.root()))
-    if (auto lifted = lift_bound(state.root(), project); !lifted) problems.push_back(std::move(lifted).error());
+  if (auto lifted = lift_abandoned(state.root()); !lifted) problems.push_back(std::move(lifted).error());
   return problems;
 }
 

@@ -44,7 +44,7 @@ class DiskTest : public RootSandboxTest {
     }
     if (!state_.empty()) EXPECT_TRUE(no_devices());
     RootSandboxTest::TearDown();
-    for (const std::uint32_t project : abandoned_bounds(place())) EXPECT_TRUE(lift_bound(place(), project));
+    EXPECT_TRUE(lift_abandoned(place()));
   }
 
   // Loop devices whose file lies, or lay, below the state directory.
@@ -331,8 +331,30 @@ TEST_F(RootProjectQuota, IsWhatIsUsedWhereThereIsOneAndGoesWithTheDisk) {
   client_.reset();
   ASSERT_TRUE(remove_tree(second));
   EXPECT_THAT(abandoned_projects(state.get()), ::testing::Contains(left));
-  EXPECT_TRUE(lift_bound(state_, left));
+  EXPECT_TRUE(lift_abandoned(state_));
   EXPECT_THAT(abandoned_projects(state.get()), ::testing::Not(::testing::Contains(left)));
+}
+
+// Whoever cleans up has looked before a launcher took the range, and lifts after it.
+TEST_F(RootProjectQuota, ABoundInALaunchersRangeIsNotLifted) {
+  const std::uint32_t mine = range();
+  ASSERT_TRUE(client_->release_range(mine));
+  {
+    const std::string directory = scratch_ + "/bounded";
+    ASSERT_TRUE(make_directory(directory, 0700));
+    const Fd fd = std::move(*open_file(directory, O_RDONLY | O_DIRECTORY));
+    ASSERT_TRUE(bound_by_project(fd.get(), mine, kSmall));
+    ASSERT_TRUE(remove_tree(directory));
+  }
+  EXPECT_THAT(abandoned_bounds(state_), ::testing::Contains(mine));
+  const Fd state = std::move(*open_file(state_, O_RDONLY | O_DIRECTORY));
+  ASSERT_TRUE(client_->adopt_range(mine));
+  EXPECT_THAT(abandoned_bounds(state_), ::testing::Not(::testing::Contains(mine)));
+  EXPECT_TRUE(lift_abandoned(state_));
+  EXPECT_EQ(project_limits(state.get(), mine).value(), kSmall);
+  ASSERT_TRUE(client_->release_range(mine));
+  EXPECT_TRUE(lift_abandoned(state_));
+  EXPECT_EQ(project_limits(state.get(), mine).value(), DiskLimits{});
 }
 
 }  // namespace

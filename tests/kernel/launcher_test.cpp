@@ -150,7 +150,7 @@ TEST_F(RootLauncher, RangesAreSharedWithNobody) {
   const auto first = client_->acquire_range().value();
   const auto second = client_->acquire_range().value();
   EXPECT_NE(first, second);
-  auto other = UidRanges::open("/run/bulkhead/uid-ranges.lock").value();
+  auto other = UidRanges::open(kUidRangesLock).value();
   EXPECT_EQ(other.adopt(first).error().code, EAGAIN);
   ASSERT_TRUE(client_->release_range(first));
   EXPECT_TRUE(other.adopt(first));
