@@ -78,7 +78,7 @@ Result<> Disks::make_form(const DiskLimits& limits, const std::string& path) {
 // One at a time: a second one asked for meanwhile waits for the first.
 Result<> Disks::begin_making(const DiskLimits& limits) {
   if (making_) BULKHEAD_TRY(finish_making());
-  BULKHEAD_ASSIGN(DiskMaker maker, DiskMaker::start(forms_.at(limits).get(), state_ + "/disks"));
+  BULKHEAD_ASSIGN(DiskMaker maker, DiskMaker::start(forms_.at(limits).get(), state_ + "/disks", disk_owner(state_)));
   making_.emplace(Making{.limits = limits, .maker = std::move(maker)});
   return {};
 }
@@ -123,10 +123,10 @@ Result<Fd> Disks::attach_existing(const std::string& directory, const std::strin
   const std::string path = disk_image_path(directory);
   if (exists(path)) {
     // A launcher before us may have died this moment: its mounts go with the last of its sandboxes.
-    auto image = mount_disk_image(path);
+    auto image = mount_disk_image(path, disk_owner(state_));
     for (int i = 0; i < kStillInUse && !image && image.error().code == EWOULDBLOCK; ++i) {
       ::poll(nullptr, 0, kPause);
-      image = mount_disk_image(path);
+      image = mount_disk_image(path, disk_owner(state_));
     }
     if (!image) return std::unexpected(std::move(image).error());
     struct stat st{};

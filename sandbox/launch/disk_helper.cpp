@@ -34,10 +34,10 @@ void wait_for(pid_t pid) {
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
 }
 
-[[noreturn]] void make(int form, const std::string& directory, Channel answer) {
+[[noreturn]] void make(int form, const std::string& directory, const std::string& owner, Channel answer) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   close_all_but({form, answer.fd()});
-  const auto image = new_disk_image(form, directory);
+  const auto image = new_disk_image(form, directory, owner);
   const auto sent = image ? answer.send("ok", {image->file.get(), image->mount.get()})
                           : answer.send(image.error().text() + "\n" + image.error().hint);
   ::_exit(sent ? 0 : 1);
@@ -53,11 +53,11 @@ void DiskMaker::Child::reap() {
 
 DiskMaker::~DiskMaker() = default;
 
-Result<DiskMaker> DiskMaker::start(int form, const std::string& directory) {
+Result<DiskMaker> DiskMaker::start(int form, const std::string& directory, const std::string& owner) {
   BULKHEAD_ASSIGN(auto channels, Channel::pair());
   const pid_t pid = ::fork();
   if (pid < 0) return errno_error("fork");
-  if (pid == 0) make(form, directory, std::move(channels.second));
+  if (pid == 0) make(form, directory, owner, std::move(channels.second));
   return DiskMaker(pid, std::move(channels.first));
 }
 

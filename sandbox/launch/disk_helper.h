@@ -14,7 +14,7 @@ namespace bulkhead {
 // Makes one new disk image.
 class DiskMaker {
  public:
-  static Result<DiskMaker> start(int form, const std::string& directory);
+  static Result<DiskMaker> start(int form, const std::string& directory, const std::string& owner);
   DiskMaker(DiskMaker&&) = default;
   DiskMaker& operator=(DiskMaker&&) = delete;
   ~DiskMaker();  // ends it: what it had begun goes with it

@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <array>
 
+#include "sandbox/launch/cgroup.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -117,7 +118,7 @@ struct LoopDevice {
 };
 
 // A free device for `file`. Others on this host look for one too: whoever configures it first has it.
-Result<LoopDevice> attach_loop(int file) {
+Result<LoopDevice> attach_loop(int file, const std::string& owner) {
   auto control = open_file("/dev/loop-control", O_RDWR);
   if (!control) {
     control.error().hint = kHint;
@@ -128,6 +129,7 @@ Result<LoopDevice> attach_loop(int file) {
   config.block_size = kBlock;
   // Direct: what is cached is cached once, and charged to the sandbox that wrote it.
   config.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO;
+  owner.copy(reinterpret_cast<char*>(config.info.lo_file_name), LO_NAME_SIZE - 1);
   for (int tries = 0; tries < 64; ++tries) {
     const int number = ::ioctl(control->get(), LOOP_CTL_GET_FREE);
     if (number < 0) break;
@@ -182,9 +184,9 @@ Result<Fd> mount_ext4(const std::string& device) {
 }
 
 // The lock is the open file's, so that it lasts as long as the loop device has it: no image is mounted twice.
-Result<DiskImage> mount_file(Fd file) {
+Result<DiskImage> mount_file(Fd file, const std::string& owner) {
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return errno_error("lock", "disk image");
-  BULKHEAD_ASSIGN(const LoopDevice device, attach_loop(file.get()));
+  BULKHEAD_ASSIGN(const LoopDevice device, attach_loop(file.get(), owner));
   BULKHEAD_ASSIGN(Fd mount, mount_ext4(device.path));
   return DiskImage{.file = std::move(file), .mount = std::move(mount)};
 }
@@ -195,6 +197,8 @@ std::string disk_image_path(const std::string& directory) {
   static const std::string boot = boot_id();
   return directory + "/disk-" + boot + ".img";
 }
+
+std::string disk_owner(const std::string& state_dir) { return cgroup_root_name(state_dir); }
 
 bool is_disk_image(const std::string& name) { return name.starts_with("disk-") && name.ends_with(".img"); }
 
@@ -224,15 +228,15 @@ Result<> format_disk(int file, const DiskLimits& limits) {
               kHint);
 }
 
-Result<DiskImage> new_disk_image(int form, const std::string& directory) {
+Result<DiskImage> new_disk_image(int form, const std::string& directory, const std::string& owner) {
   BULKHEAD_ASSIGN(Fd file, open_file(directory, O_TMPFILE | O_RDWR, 0600));
   BULKHEAD_TRY(copy_extents(form, file.get()));
-  return mount_file(std::move(file));
+  return mount_file(std::move(file), owner);
 }
 
-Result<DiskImage> mount_disk_image(const std::string& path) {
+Result<DiskImage> mount_disk_image(const std::string& path, const std::string& owner) {
   BULKHEAD_ASSIGN(Fd file, open_file(path, O_RDWR | O_NOFOLLOW));
-  return mount_file(std::move(file));
+  return mount_file(std::move(file), owner);
 }
 
 Result<DiskUsage> disk_image_usage(int root, const DiskLimits& limits) {

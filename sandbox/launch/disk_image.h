@@ -33,10 +33,14 @@ bool is_disk_image(const std::string& name);
 // Blocks for its tens of milliseconds.
 Result<> format_disk(int file, const DiskLimits& limits);
 
+// The name that loop devices of a state directory's disks get (lo_file_name): it stays, when the file's path is of no
+// namespace any more.
+std::string disk_owner(const std::string& state_dir);
+
 // A mounted copy of `form`, an image that is not mounted; without a name, in `directory`'s file system.
-Result<DiskImage> new_disk_image(int form, const std::string& directory);
+Result<DiskImage> new_disk_image(int form, const std::string& directory, const std::string& owner);
 // An image that was used before. EWOULDBLOCK while it still is.
-Result<DiskImage> mount_disk_image(const std::string& path);
+Result<DiskImage> mount_disk_image(const std::string& path, const std::string& owner);
 
 // Of the file system mounted at the open directory `root`.
 Result<DiskUsage> disk_image_usage(int root, const DiskLimits& limits);

@@ -80,16 +80,6 @@ Result<> remove_cgroups(const CgroupLayout& cgroups, const std::string& root) {
   }
 }
 
-// Those of a launcher that has just ended may take a moment to go.
-std::vector<std::string> loop_devices_left(const StatePaths& state) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-  while (true) {
-    auto left = loop_devices_below(state.root());
-    if (left.empty() || std::chrono::steady_clock::now() > deadline) return left;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-}
-
 void find_images(const std::string& store, std::chrono::hours age, std::vector<Leftover>& out) {
   for (const std::string& name : entries(store)) {
     const std::string path = store + "/" + name;
@@ -135,7 +125,7 @@ Result<> remove(const StatePaths& state, const CgroupLayout& cgroups, const Left
     case LeftoverKind::run_directory:
       return remove_tree(leftover.name);
     case LeftoverKind::loop_device:
-      return detach_loop_device(leftover.name);
+      return wait_for_loop_device(leftover.name, state.root(), std::chrono::seconds(10));
     case LeftoverKind::bound:
       return lift_abandoned(state.root());
   }
@@ -197,7 +187,7 @@ std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout
     if (!survivors.live_runs.contains(run) && !survivors.kept_runs.contains(run))
       out.push_back({LeftoverKind::run_directory, state.runs() + "/" + run, ""});
   if (!survivors.daemon && !survivors.launcher)
-    for (const std::string& device : loop_devices_left(state))
+    for (const std::string& device : loop_devices_of(state.root()))
       out.push_back({LeftoverKind::loop_device, device, "of a disk below the state directory"});
   for (const std::uint32_t project : abandoned_bounds(state.root()))
     out.push_back({LeftoverKind::bound, std::to_string(project), "nothing counts for it"});

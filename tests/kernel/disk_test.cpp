@@ -47,22 +47,23 @@ class DiskTest : public RootSandboxTest {
     EXPECT_TRUE(lift_abandoned(place()));
   }
 
-  // Loop devices whose file lies, or lay, below the state directory.
-  std::vector<std::string> devices() const {
-    std::vector<std::string> found;
-    const auto names = list_directory("/sys/block").value();
-    for (const std::string& name : names) {
-      const auto file = read_file("/sys/block/" + name + "/loop/backing_file");
-      if (file && file->starts_with(state_)) found.push_back(name);
-    }
-    return found;
-  }
+  std::vector<std::string> devices() const { return loop_devices_of(state_); }
   bool no_devices() const {
     for (int i = 0; i < 1000; ++i) {
       if (devices().empty()) return true;
       ::poll(nullptr, 0, 10);
     }
     return false;
+  }
+
+  // Its socket's peer is the launcher.
+  void kill_launcher() {
+    ucred peer{};
+    socklen_t length = sizeof peer;
+    ASSERT_EQ(::getsockopt(client_->fd(), SOL_SOCKET, SO_PEERCRED, &peer, &length), 0);
+    ASSERT_EQ(::kill(peer.pid, SIGKILL), 0);
+    while (client_->poll_exits()) ::poll(nullptr, 0, 5);
+    client_.reset();
   }
 
   // An attempt's directory with a disk that has a home on it.
@@ -161,7 +162,10 @@ bool quota_at(const std::string& directory) {
 
 class RootDiskImage : public DiskTest {
  protected:
-  std::string place() const override { return quota_at("/tmp") ? "/dev/shm" : "/tmp"; }
+  std::string place() const override {
+    if (const char* scratch = ::getenv("BULKHEAD_TEST_SCRATCH")) return scratch;
+    return quota_at("/tmp") ? "/dev/shm" : "/tmp";
+  }
 };
 
 TEST_F(RootDiskImage, FillsItsBytesAndNobodyElses) { fills_its_bytes_and_nobody_elses(); }
@@ -206,10 +210,7 @@ TEST_F(RootDiskImage, IsNotMountedTwice) {
   ASSERT_TRUE(root);
   const std::string file = "/proc/self/fd/" + std::to_string(root->get()) + "/home/file";
   while (read_file(file).value_or("") != "before\n") ::poll(nullptr, 0, 5);
-  const std::string stat = read_file("/proc/" + std::to_string(live->pid) + "/stat").value();
-  ASSERT_EQ(::kill(std::stoi(stat.substr(stat.rfind(')') + 4)), SIGKILL), 0);
-  while (client_->poll_exits()) ::poll(nullptr, 0, 5);
-  client_.reset();
+  kill_launcher();
   start();
   const auto again = client_->attach_disk(directory, range());
   // Our own descriptor keeps the old mount: no image is mounted twice.
@@ -224,10 +225,7 @@ TEST_F(RootDiskImage, OfAKilledLauncherIsMountedByTheNext) {
   const auto live = client_->launch({.id = "agent", .plan = *plan, .extra_fds = {}});
   ASSERT_TRUE(live) << live.error().text();
   EXPECT_FALSE(devices().empty());
-  const std::string stat = read_file("/proc/" + std::to_string(live->pid) + "/stat").value();
-  ASSERT_EQ(::kill(std::stoi(stat.substr(stat.rfind(')') + 4)), SIGKILL), 0);
-  while (client_->poll_exits()) ::poll(nullptr, 0, 5);
-  client_.reset();
+  kill_launcher();
   start();  // ends what the dead one left
   const auto again = client_->attach_disk(directory, range());
   ASSERT_TRUE(again) << again.error().text();
@@ -238,14 +236,45 @@ TEST_F(RootDiskImage, OfAKilledLauncherIsMountedByTheNext) {
 TEST_F(RootDiskImage, AKilledLauncherLeavesNoDevice) {
   (void)attempt("one", range());
   ASSERT_FALSE(devices().empty());
-  // Its socket's peer is the launcher.
-  ucred peer{};
-  socklen_t length = sizeof peer;
-  ASSERT_EQ(::getsockopt(client_->fd(), SOL_SOCKET, SO_PEERCRED, &peer, &length), 0);
-  ASSERT_EQ(::kill(peer.pid, SIGKILL), 0);
-  while (client_->poll_exits()) ::poll(nullptr, 0, 5);
-  client_.reset();
+  kill_launcher();
   EXPECT_TRUE(no_devices());
+}
+
+// Its path in sysfs is of no namespace any more; on a file system that is not / it never was one from here.
+TEST_F(RootDiskImage, ADeviceIsFoundAndWaitedForAsLongAsSomebodyUsesIt) {
+  const std::string directory = attempt("one", range());
+  auto root = client_->attach_disk(directory, range());
+  ASSERT_TRUE(root);
+  kill_launcher();
+  ASSERT_EQ(devices().size(), 1u);
+  const std::string device = devices().front();
+  const auto busy = wait_for_loop_device(device, state_, std::chrono::milliseconds(20));
+  ASSERT_FALSE(busy);
+  EXPECT_EQ(busy.error().text(),
+            "wait for " + device + ": it is in use by a process that holds it, or a file on it, open");
+  // Of another state directory it is not looked at.
+  EXPECT_TRUE(wait_for_loop_device(device, state_ + "-other", std::chrono::milliseconds(0)));
+  EXPECT_TRUE(loop_devices_of(state_ + "-other").empty());
+  root->reset();
+  EXPECT_TRUE(wait_for_loop_device(device, state_, std::chrono::seconds(10)));
+  EXPECT_TRUE(devices().empty());
+}
+
+TEST_F(RootDiskImage, WhoUsesADeviceIsSaid) {
+  const std::string directory = attempt("one", range());
+  auto plan = plan_for(small_spec(), {"sleep", "1000"}, on_disk(directory, range(), "agent"), "/home/agent");
+  const auto live = client_->launch({.id = "agent", .plan = *plan, .extra_fds = {}});
+  ASSERT_TRUE(live) << live.error().text();
+  kill_launcher();
+  // A made-ahead disk's device may be on its way out.
+  std::string users;
+  for (const std::string& device : devices())
+    if (const auto busy = wait_for_loop_device(device, state_, std::chrono::seconds(1)); !busy)
+      users += busy.error().text();
+  EXPECT_THAT(users, ::testing::MatchesRegex("wait for /dev/loop[0-9]+: it is in use by process [0-9]+ \\(.*\\)"));
+  ASSERT_TRUE(kill_cgroup_root(host_.cgroups, cgroup_root_));
+  EXPECT_TRUE(no_devices());
+  start();  // removes the cgroups
 }
 
 TEST_F(RootDiskImage, OfAnotherBootIsNotMounted) {
