@@ -58,14 +58,17 @@ const char* find_mke2fs() {
 
 // Without privilege, and with nothing open but the image and where it complains.
 [[noreturn]] void become_mke2fs(const char* program, int file, int words, const std::string& inodes,
-                                std::uint64_t bytes) {
+                                std::uint64_t bytes, pid_t parent) {
   const rlimit size{bytes, bytes};
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::alarm(kFormatSeconds);
-  if (::dup2(words, 1) < 0 || ::dup2(words, 2) < 0 || ::dup2(file, kImageFd) < 0 ||
+  if (::dup2(words, 1) < 0 || ::dup2(words, 2) < 0 ||
+      // Onto itself dup2(2) would leave it to be closed.
+      (file == kImageFd ? ::fcntl(file, F_SETFD, 0) : ::dup2(file, kImageFd)) < 0 ||
       ::close_range(kImageFd + 1, ~0U, 0) != 0 || ::setrlimit(RLIMIT_FSIZE, &size) != 0 ||
       ::syscall(SYS_setgroups, 0, nullptr) != 0 || ::syscall(SYS_setresgid, kNobody, kNobody, kNobody) != 0 ||
-      ::syscall(SYS_setresuid, kNobody, kNobody, kNobody) != 0 || ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+      ::syscall(SYS_setresuid, kNobody, kNobody, kNobody) != 0 || ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 ||  // after the ids: a change of them clears it, prctl(2)
+      ::getppid() != parent)
     ::_exit(126);
   // What is in the host's mke2fs.conf has no say: every feature is named here.
   const char* const argv[] = {
@@ -212,9 +215,10 @@ Result<> format_disk(int file, const DiskLimits& limits) {
   // It opens the file by its descriptor's name, for which it must be its own.
   if (::fchown(file, kNobody, kNobody) != 0) return errno_error("chown", "disk image");
   const std::string inodes = std::to_string(whole_inodes(limits));
+  const pid_t self = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return errno_error("fork");
-  if (pid == 0) become_mke2fs(program, file, words.get(), inodes, bytes);
+  if (pid == 0) become_mke2fs(program, file, words.get(), inodes, bytes, self);
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
   if (::fchown(file, 0, 0) != 0) return errno_error("chown", "disk image");

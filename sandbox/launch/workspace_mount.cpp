@@ -46,9 +46,16 @@ std::unexpected<Error> context_error(const char* operation, int context) {
   return std::unexpected(std::move(error));
 }
 
+Result<> end_with(pid_t launcher) {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno_error("end with the launcher");
+  if (getppid() != launcher) return fail("end with the launcher", "", "it has ended");
+  return {};
+}
+
 // Runs in a process of its own, whose working directory is a staging tmpfs that the range may traverse: the state tree
 // above the real directories is closed to it, so the overlay is given relative names.
-Result<Fd> build(const WorkspaceMount& workspace, int range_namespace, const std::string& staging) {
+Result<Fd> build(const WorkspaceMount& workspace, int range_namespace, const std::string& staging, pid_t launcher) {
+  BULKHEAD_TRY(end_with(launcher));
   if (unshare(CLONE_NEWNS) != 0) return errno_error("unshare mounts");
   BULKHEAD_ASSIGN(const Fd id_map, make_id_map(workspace.lower_uid, workspace.range_base + kInsideUserId));
   BULKHEAD_ASSIGN(const Fd lower,
@@ -68,6 +75,7 @@ Result<Fd> build(const WorkspaceMount& workspace, int range_namespace, const std
   if (unshare(CLONE_NEWNS) != 0) return errno_error("unshare mounts");
   if (syscall(SYS_setresgid, 0, 0, 0) != 0 || syscall(SYS_setresuid, 0, 0, 0) != 0)
     return errno_error("become the range's root");
+  BULKHEAD_TRY(end_with(launcher));  // other ids have cleared it, prctl(2)
   Fd context(fsopen("overlay", FSOPEN_CLOEXEC));
   if (!context.valid()) return errno_error("open file system", "overlay");
   const std::string upper = "rw/" + workspace.upper.substr(workspace.upper.rfind('/') + 1);
@@ -89,11 +97,11 @@ Result<Fd> build(const WorkspaceMount& workspace, int range_namespace, const std
 
 Result<Fd> make_workspace_overlay(const WorkspaceMount& workspace, int range_namespace, const std::string& staging) {
   BULKHEAD_ASSIGN(auto channels, Channel::pair());
+  const pid_t launcher = getpid();
   const pid_t pid = fork();
   if (pid < 0) return errno_error("fork");
   if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    auto overlay = build(workspace, range_namespace, staging);
+    auto overlay = build(workspace, range_namespace, staging, launcher);
     const auto sent =
         overlay ? channels.second.send("ok", {overlay->get()})
                 : channels.second.send("e" + std::to_string(overlay.error().code) + ":" + overlay.error().text());
