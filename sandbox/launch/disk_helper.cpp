@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "sandbox/launch/helper_answer.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -34,13 +35,15 @@ void wait_for(pid_t pid) {
   while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
 }
 
-[[noreturn]] void make(int form, const std::string& directory, const std::string& owner, Channel answer) {
+[[noreturn]] void make(int form, const std::string& directory, const std::string& owner, pid_t launcher,
+                       Channel answer) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != launcher) ::_exit(1);
   close_all_but({form, answer.fd()});
   const auto image = new_disk_image(form, directory, owner);
-  const auto sent = image ? answer.send("ok", {image->file.get(), image->mount.get()})
-                          : answer.send(image.error().text() + "\n" + image.error().hint);
-  ::_exit(sent ? 0 : 1);
+  const bool told = image ? answer_with(answer, {}, {image->file.get(), image->mount.get()})
+                          : answer_with(answer, std::unexpected(image.error()), {});
+  ::_exit(told ? 0 : 1);
 }
 
 }  // namespace
@@ -55,23 +58,18 @@ DiskMaker::~DiskMaker() = default;
 
 Result<DiskMaker> DiskMaker::start(int form, const std::string& directory, const std::string& owner) {
   BULKHEAD_ASSIGN(auto channels, Channel::pair());
+  const pid_t launcher = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return errno_error("fork");
-  if (pid == 0) make(form, directory, owner, std::move(channels.second));
+  if (pid == 0) make(form, directory, owner, launcher, std::move(channels.second));
   return DiskMaker(pid, std::move(channels.first));
 }
 
 Result<DiskImage> DiskMaker::finish() {
-  auto message = answer_.receive();
+  auto made = hear_answer(answer_, 2);
   pid_.reap();
-  if (!message) return std::unexpected(message.error());
-  if (!*message) return fail("make disk", "", "its helper died");
-  if ((*message)->text != "ok" || (*message)->fds.size() != 2) {
-    const std::string& text = (*message)->text;
-    const auto line = text.find('\n');
-    return fail("make disk", "", text.substr(0, line), line == std::string::npos ? "" : text.substr(line + 1));
-  }
-  return DiskImage{.file = std::move((*message)->fds[0]), .mount = std::move((*message)->fds[1])};
+  if (!made) return std::unexpected(std::move(made).error());
+  return DiskImage{.file = std::move((*made)[0]), .mount = std::move((*made)[1])};
 }
 
 Result<Unmounter> unmount_apart(const std::string& path) {

@@ -5,6 +5,7 @@
 #include <linux/loop.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -37,6 +38,18 @@ constexpr unsigned kFormatSeconds = 60;
 constexpr const char* kHint =
     "mount the state directory's file system with project quotas (prjquota), load the kernel's loop and ext4, install "
     "e2fsprogs, or allow 'unbounded-disk' in the policy";
+
+// For what every disk needs: whether the host has it not at all, or keeps it from us for good (as a container may), is
+// in the answer.
+std::unexpected<Error> host_error(std::string operation, std::string object, int code = errno) {
+  Error error{.operation = std::move(operation), .object = std::move(object), .code = code, .hint = kHint};
+  for (const int lacks : {ENOENT, ENODEV, ENXIO, ENOTTY, ENOSYS, EPERM, EACCES})
+    if (code == lacks) {
+      error.code = kNoDiskBounds;
+      error.detail = strerrordesc_np(code);
+    }
+  return std::unexpected(std::move(error));
+}
 
 // Blocks for the files, and the inodes' tables beside them.
 std::uint64_t image_bytes(const DiskLimits& limits) {
@@ -122,11 +135,8 @@ struct LoopDevice {
 
 // A free device for `file`. Others on this host look for one too: whoever configures it first has it.
 Result<LoopDevice> attach_loop(int file, const std::string& owner) {
-  auto control = open_file("/dev/loop-control", O_RDWR);
-  if (!control) {
-    control.error().hint = kHint;
-    return std::unexpected(control.error());
-  }
+  const auto control = open_file("/dev/loop-control", O_RDWR);
+  if (!control) return host_error("open", "/dev/loop-control", control.error().code);
   loop_config config{};
   config.fd = static_cast<std::uint32_t>(file);
   config.block_size = kBlock;
@@ -143,8 +153,7 @@ Result<LoopDevice> attach_loop(int file, const std::string& owner) {
       if (opened) {
         device.fd = std::move(*opened);
       } else if (opened.error().code != ENOENT || wait == 50) {
-        opened.error().hint = kHint;
-        return std::unexpected(opened.error());
+        return host_error("open", device.path, opened.error().code);
       } else {
         ::poll(nullptr, 0, 2);
       }
@@ -155,18 +164,12 @@ Result<LoopDevice> attach_loop(int file, const std::string& owner) {
     else if (errno != EBUSY)
       break;
   }
-  auto error = errno_error("attach loop device", "disk image");
-  error.error().hint = kHint;
-  return error;
+  return host_error("attach loop device", "disk image");
 }
 
 Result<Fd> mount_ext4(const std::string& device) {
   const Fd context(::fsopen("ext4", FSOPEN_CLOEXEC));
-  if (!context.valid()) {
-    auto error = errno_error("open file system", "ext4");
-    error.error().hint = kHint;
-    return error;
-  }
+  if (!context.valid()) return host_error("open file system", "ext4");
   const auto text = [&](const char* key, const char* value) {
     return ::fsconfig(context.get(), FSCONFIG_SET_STRING, key, value, 0) == 0;
   };
@@ -176,11 +179,7 @@ Result<Fd> mount_ext4(const std::string& device) {
   const bool mounted = text("source", device.c_str()) && text("errors", "remount-ro") && flag("noinit_itable") &&
                        flag("nobarrier") && flag("noauto_da_alloc") && flag("discard") &&
                        ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0;
-  if (!mounted) {
-    auto error = errno_error("mount disk image on", device);
-    error.error().hint = kHint;
-    return error;
-  }
+  if (!mounted) return host_error("mount disk image on", device);
   Fd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
   if (!mount.valid()) return errno_error("mount disk image on", device);
   return mount;
@@ -207,7 +206,7 @@ bool is_disk_image(const std::string& name) { return name.starts_with("disk-") &
 
 Result<> format_disk(int file, const DiskLimits& limits) {
   const char* program = find_mke2fs();
-  if (program == nullptr) return fail("format disk", "", "there is no mke2fs on this host", kHint);
+  if (program == nullptr) return host_error("find", "mke2fs", ENOENT);
   const std::uint64_t bytes = image_bytes(limits);
   if (::ftruncate(file, static_cast<off_t>(bytes)) != 0) return errno_error("set size of", "disk image");
   const Fd words(::memfd_create("bulkhead-mke2fs", MFD_CLOEXEC));

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/launch/helper_answer.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/sys/channel.h"
 
@@ -102,21 +103,15 @@ Result<Fd> make_workspace_overlay(const WorkspaceMount& workspace, int range_nam
   if (pid < 0) return errno_error("fork");
   if (pid == 0) {
     auto overlay = build(workspace, range_namespace, staging, launcher);
-    const auto sent =
-        overlay ? channels.second.send("ok", {overlay->get()})
-                : channels.second.send("e" + std::to_string(overlay.error().code) + ":" + overlay.error().text());
-    _exit(sent ? 0 : 1);
+    const bool told = overlay ? answer_with(channels.second, {}, {overlay->get()})
+                              : answer_with(channels.second, std::unexpected(overlay.error()), {});
+    _exit(told ? 0 : 1);
   }
   channels.second.take().reset();
-  auto answer = channels.first.receive();
+  auto made = hear_answer(channels.first, 1);
   while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
-  if (!answer) return std::unexpected(answer.error());
-  if (!*answer) return fail("mount workspace", workspace.name, "its helper died");
-  if ((*answer)->text != "ok" || (*answer)->fds.size() != 1) {
-    const auto& text = (*answer)->text;
-    return fail("mount workspace", workspace.name, text.substr(text.find(':') + 1));
-  }
-  return std::move((*answer)->fds.front());
+  if (!made) return fail("mount workspace", workspace.name, made.error().text(), made.error().hint);
+  return std::move(made->front());
 }
 
 }  // namespace bulkhead

@@ -93,8 +93,14 @@ if [ "$(bulkhead doctor | sed -n 's/^disk bounds *yes *//p')" = "file systems in
   grep -qF "'unbounded-disk'" "$output" || fail "the word is not named"
   echo '{"version": 1, "allow": ["unbounded-disk"]}' >"$scratch/word.json"
   expect 0 "" without run --policy "$scratch/word.json" --name word -- sh -c 'head -c 1M /dev/zero >~/some'
+  grep -qF "without the wall disk-bounds: task" "$output" || fail "that its disk is not bounded is not said"
+  state=$scratch/other report word "run['missing_walls']" | grep -qF "attach loop device" || fail "the report does not say why"
   expect 0 "workspaces are refused" without doctor
   grep -q "^disk bounds *no " "$output" || fail "doctor does not say it"
+  # The word is for what a host lacks, and not for what fails once.
+  once() { unshare -m sh -c 'd=$1/disks && shift && mount --bind "$d" "$d" && mount -o remount,bind,ro "$d" && exec "$@"' sh "$@"; }
+  mkdir -m 700 "$scratch/third" "$scratch/third/disks"
+  expect 2 "its disk could not be bounded" once "$scratch/third" "$binaries/bulkhead" --state "$scratch/third" run --policy "$scratch/word.json" -- true
 fi
 echo '{"version": 1, "allow": ["unbounded-disk"], "limits": {"disk": "unlimited"}}' >"$scratch/unlimited.json"
 expect 0 "" bulkhead run --policy "$scratch/unlimited.json" --name unlimited -- sh -c 'head -c 1M /dev/zero >~/some'

@@ -6,12 +6,15 @@
 
 namespace bulkhead {
 
-// Whether this host can bound the disks of all tasks of the run, before anything of it begins. A task whose policy has
-// `unbounded-disk` goes on without, which is logged; any other is refused.
+// Whether this host can bound the disks of all tasks of the run, before anything of it begins. Where it cannot, whoever
+// asks and whenever, a task whose policy has `unbounded-disk` goes on without; any other is refused, and so is one
+// whose disk could be bounded and was not this time.
 Result<> prepare_disks(RunContext& run);
+// For the journal: the tasks that go on without for want of what this host lacks.
+void note_unbounded_disks(RunContext& run);
 
-// None: this task's disk is not bounded.
-DiskLimits disk_limits(const RunContext& run, const std::string& agent);
+// No bytes: this task's disk is not bounded. An agent whose policy is not known has no limits to ask for.
+Result<DiskLimits> disk_limits(const RunContext& run, const std::string& agent);
 
 // An empty one, made if need be; or the one that is there, also after the launcher was started anew. A descriptor of
 // its root, whose names are looked up below disk_path().
