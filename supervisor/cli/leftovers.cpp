@@ -108,7 +108,8 @@ Result<> remove(const StatePaths& state, const CgroupLayout& cgroups, const Left
   switch (leftover.kind) {
     case LeftoverKind::launcher: {
       BULKHEAD_ASSIGN(auto launcher, LauncherClient::connect(leftover.name));
-      return launcher.shutdown();
+      BULKHEAD_TRY(launcher.shutdown());
+      return launcher.wait_for_end(std::chrono::seconds(30));
     }
     case LeftoverKind::processes:
       return end_processes(cgroups, leftover.name);
