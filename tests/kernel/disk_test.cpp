@@ -4,7 +4,10 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
+#include "sandbox/launch/disk_helper.h"
 #include "sandbox/launch/disk_image.h"
 #include "sandbox/launch/disk_leftovers.h"
 #include "sandbox/launch/disk_quota.h"
@@ -57,11 +60,14 @@ class DiskTest : public RootSandboxTest {
   }
 
   // Its socket's peer is the launcher.
-  void kill_launcher() {
+  pid_t launcher_pid() const {
     ucred peer{};
     socklen_t length = sizeof peer;
-    ASSERT_EQ(::getsockopt(client_->fd(), SOL_SOCKET, SO_PEERCRED, &peer, &length), 0);
-    ASSERT_EQ(::kill(peer.pid, SIGKILL), 0);
+    EXPECT_EQ(::getsockopt(client_->fd(), SOL_SOCKET, SO_PEERCRED, &peer, &length), 0);
+    return peer.pid;
+  }
+  void kill_launcher() {
+    ASSERT_EQ(::kill(launcher_pid(), SIGKILL), 0);
     while (client_->poll_exits()) ::poll(nullptr, 0, 5);
     client_.reset();
   }
@@ -78,6 +84,15 @@ class DiskTest : public RootSandboxTest {
     EXPECT_EQ(::mkdir(home.c_str(), 0700), 0);
     EXPECT_EQ(::lchown(home.c_str(), range + kInsideUserId, range + kInsideUserId), 0);
     return directory;
+  }
+  // One that is being unmounted is in use a moment longer.
+  Result<Fd> attach_once_free(const std::string& directory) {
+    auto root = client_->attach_disk(directory, range());
+    for (int i = 0; i < 1000 && !root && root.error().code == EWOULDBLOCK; ++i) {
+      ::poll(nullptr, 0, 10);
+      root = client_->attach_disk(directory, range());
+    }
+    return root;
   }
   Placement on_disk(const std::string& directory, std::uint32_t range, const std::string& node) {
     Placement place = placement(node);
@@ -193,7 +208,7 @@ TEST_F(RootDiskImage, GoesWhenItIsDroppedUnlessItIsKept) {
   EXPECT_FALSE(exists(disk_image_path(gone)));
   ASSERT_TRUE(client_->drop_disk(kept, LauncherClient::DiskFiles::keep));
   EXPECT_TRUE(exists(disk_image_path(kept)));
-  const auto again = client_->attach_disk(kept, range());
+  const auto again = attach_once_free(kept);
   ASSERT_TRUE(again) << again.error().text();
   EXPECT_TRUE(exists("/proc/self/fd/" + std::to_string(again->get()) + "/home"));
   EXPECT_TRUE(client_->drop_disk(state_ + "/never", LauncherClient::DiskFiles::remove));
@@ -226,8 +241,8 @@ TEST_F(RootDiskImage, OfAKilledLauncherIsMountedByTheNext) {
   ASSERT_TRUE(live) << live.error().text();
   EXPECT_FALSE(devices().empty());
   kill_launcher();
-  start();  // ends what the dead one left
-  const auto again = client_->attach_disk(directory, range());
+  start();  // ends what the dead one left, whose mounts go a moment later
+  const auto again = attach_once_free(directory);
   ASSERT_TRUE(again) << again.error().text();
   EXPECT_EQ(read_file("/proc/self/fd/" + std::to_string(again->get()) + "/home/file").value(), "before\n");
   ASSERT_TRUE(client_->drop_disk(directory, LauncherClient::DiskFiles::remove));
@@ -306,7 +321,7 @@ TEST_F(RootDiskImage, NothingStartsOnADiskThatIsNotAttached) {
             "bound disk " + place.disk + ": it is not attached");
   const auto outside = client_->attach_disk("/tmp", range(), kSmall);
   ASSERT_FALSE(outside);
-  EXPECT_EQ(outside.error().text(), "attach disk /tmp: is not below the state directory");
+  EXPECT_EQ(outside.error().text(), "use disk /tmp: is not below the state directory");
 }
 
 TEST_F(RootDiskImage, ManySizesAtOnce) {
@@ -318,6 +333,92 @@ TEST_F(RootDiskImage, ManySizesAtOnce) {
   const auto usage = in(state_ + "/d1", base, "df --output=size -m . | tail -n 1").out;
   EXPECT_GE(std::stoi(usage), 30);
   EXPECT_LE(std::stoi(usage), 32);
+}
+
+// What it cannot unmount it still knows: the next drop does it. And it removes nothing elsewhere.
+TEST_F(RootDiskImage, IsDroppedByThePlaceItHas) {
+  const std::string outside = scratch_ + "/outside";
+  ASSERT_TRUE(make_directory(outside, 0700));
+  const Fd made = std::move(*open_file(disk_image_path(outside), O_RDWR | O_CREAT, 0600));
+  for (const std::string& place : {outside, state_ + "/../outside"}) {
+    const auto refused = client_->drop_disk(place, LauncherClient::DiskFiles::remove);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().text(), "use disk " + place + ": is not below the state directory");
+  }
+  EXPECT_TRUE(exists(disk_image_path(outside)));
+  // A directory that somebody removed took its mount along.
+  const std::string gone = attempt("gone", range());
+  ASSERT_TRUE(remove_tree(gone));
+  EXPECT_TRUE(client_->drop_disk(gone, LauncherClient::DiskFiles::remove));
+}
+
+// Whoever asks for a size that was never made waits; the launcher, and whoever else asks it for something, does not.
+TEST_F(RootDiskImage, ASizeIsMadeBesideAllElse) {
+  const DiskLimits huge{.bytes = 8ULL << 40, .inodes = 3'000'000};  // a second's work
+  const auto asked = client_->prepare_disk(huge);
+  ASSERT_FALSE(asked);
+  EXPECT_EQ(asked.error().code, EINPROGRESS);
+  const auto another = client_->prepare_disk(kSmall);
+  ASSERT_FALSE(another);
+  EXPECT_EQ(another.error().code, EINPROGRESS);
+  EXPECT_TRUE(client_->list());
+  EXPECT_TRUE(list_directory(state_ + "/disks").value().empty());
+  // Ended half way it leaves nothing: TearDown looks.
+}
+
+TEST_F(RootDiskImage, OfManySizesTheLatestAreKept) {
+  const auto made = [&](std::uint64_t inodes) {
+    auto how = client_->prepare_disk({.bytes = kSmall.bytes, .inodes = inodes});
+    while (!how && how.error().code == EINPROGRESS) {
+      ::poll(nullptr, 0, 2);
+      how = client_->prepare_disk({.bytes = kSmall.bytes, .inodes = inodes});
+    }
+    return how;
+  };
+  for (std::uint64_t i = 1; i <= DiskMaker::kMostForms + 2; ++i) EXPECT_EQ(made(64 * i).value(), DiskMechanism::image);
+  const auto names = list_directory(state_ + "/disks").value();
+  EXPECT_EQ(names.size(), DiskMaker::kMostForms);
+  EXPECT_THAT(names, ::testing::Not(::testing::Contains(::testing::EndsWith("-64.img"))));
+  EXPECT_THAT(names, ::testing::Contains(::testing::EndsWith("-640.img")));
+  // One that went is made anew.
+  const std::uint32_t base = range();
+  (void)attempt("first", base, {.bytes = kSmall.bytes, .inodes = 64});
+}
+
+TEST_F(RootDiskImage, WhyASizeCannotBeMadeIsTold) {
+  const DiskLimits never{.bytes = 1ULL << 50, .inodes = 64};  // no file is as large
+  auto told = client_->prepare_disk(never);
+  for (int i = 0; i < 1000 && !told && told.error().code == EINPROGRESS; ++i) {
+    ::poll(nullptr, 0, 10);
+    told = client_->prepare_disk(never);
+  }
+  ASSERT_FALSE(told);
+  EXPECT_THAT(told.error().text(), HasSubstr("disk image"));
+  EXPECT_NE(told.error().code, kNoDiskBounds);
+}
+
+// Another's disk waits for the one that is made, and not for what becomes of it.
+TEST_F(RootDiskImage, ASizeThatCannotBeMadeIsNobodyElsesTrouble) {
+  ASSERT_EQ(client_->prepare_disk({.bytes = 8ULL << 40, .inodes = 3'000'000}).error().code, EINPROGRESS);
+  const pid_t launcher = launcher_pid();
+  pid_t mke2fs = -1;
+  while (mke2fs < 0)
+    for (const int helper : children_of(launcher))
+      for (const int child : children_of(helper))
+        if (read_file("/proc/" + std::to_string(child) + "/comm").value_or("") == "mke2fs\n") mke2fs = child;
+  ASSERT_EQ(::kill(mke2fs, SIGSTOP), 0);
+  const pid_t killer = ::fork();
+  ASSERT_GE(killer, 0);
+  if (killer == 0) {  // once the launcher waits for its helper's answer
+    const std::string waits = std::to_string(SYS_recvmsg) + " ";
+    while (!read_file("/proc/" + std::to_string(launcher) + "/syscall").value_or(waits).starts_with(waits))
+      ::poll(nullptr, 0, 1);
+    ::_exit(::kill(mke2fs, SIGKILL) == 0 ? 0 : 1);
+  }
+  (void)attempt("one", range());
+  int status = 0;
+  ASSERT_EQ(::waitpid(killer, &status, 0), killer);
+  EXPECT_EQ(status, 0);
 }
 
 class RootProjectQuota : public DiskTest {
@@ -362,6 +463,17 @@ TEST_F(RootProjectQuota, IsWhatIsUsedWhereThereIsOneAndGoesWithTheDisk) {
   EXPECT_THAT(abandoned_projects(state.get()), ::testing::Contains(left));
   EXPECT_TRUE(lift_abandoned(state_));
   EXPECT_THAT(abandoned_projects(state.get()), ::testing::Not(::testing::Contains(left)));
+}
+
+TEST_F(RootProjectQuota, OfALauncherThatDiedIsLiftedWhenItIsDropped) {
+  const std::string directory = attempt("one", range());
+  const Fd root = std::move(*open_file(directory + "/disk", O_RDONLY | O_DIRECTORY));
+  const std::uint32_t project = project_of(root.get()).value();
+  kill_launcher();
+  start();
+  EXPECT_EQ(project_limits(root.get(), project).value(), kSmall);
+  ASSERT_TRUE(client_->drop_disk(directory, LauncherClient::DiskFiles::keep));
+  EXPECT_EQ(project_limits(root.get(), project).value(), DiskLimits{});
 }
 
 // Whoever cleans up has looked before a launcher took the range, and lifts after it.

@@ -281,7 +281,7 @@ Async<CheckpointTaken> take_checkpoint(RunContext& run, TakeCheckpoint action) {
   BULKHEAD_CO_TRY(make_owned_directory(to.upper(), run.range_of(action.agent)));
   BULKHEAD_CO_TRY(make_owned_directory(to.home(), run.range_of(action.agent)));
   {
-    BULKHEAD_CO_ASSIGN(const Fd disk, open_disk(run, from));  // after a launcher that died
+    BULKHEAD_CO_ASSIGN(const Fd disk, co_await open_disk(run, from));  // after a launcher that died
   }
 
   // Together no more than the disk they come from: so much times the few that are kept is what checkpoints can take.
