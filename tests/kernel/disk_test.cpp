@@ -43,7 +43,7 @@ class DiskTest : public RootSandboxTest {
   void TearDown() override {
     if (client_) {
       EXPECT_TRUE(client_->shutdown());
-      while (client_->poll_exits()) ::poll(nullptr, 0, 5);
+      EXPECT_TRUE(client_->wait_for_end(std::chrono::seconds(60)));
     }
     if (!state_.empty()) EXPECT_TRUE(no_devices());
     RootSandboxTest::TearDown();
@@ -68,7 +68,7 @@ class DiskTest : public RootSandboxTest {
   }
   void kill_launcher() {
     ASSERT_EQ(::kill(launcher_pid(), SIGKILL), 0);
-    while (client_->poll_exits()) ::poll(nullptr, 0, 5);
+    ASSERT_TRUE(client_->wait_for_end(std::chrono::seconds(60)));
     client_.reset();
   }
 
@@ -261,6 +261,7 @@ TEST_F(RootDiskImage, ADeviceIsFoundAndWaitedForAsLongAsSomebodyUsesIt) {
   auto root = client_->attach_disk(directory, range());
   ASSERT_TRUE(root);
   kill_launcher();
+  for (int i = 0; i < 1000 && devices().size() > 1; ++i) ::poll(nullptr, 0, 10);  // those made ahead go by themselves
   ASSERT_EQ(devices().size(), 1u);
   const std::string device = devices().front();
   const auto busy = wait_for_loop_device(device, state_, std::chrono::milliseconds(20));
@@ -281,10 +282,10 @@ TEST_F(RootDiskImage, WhoUsesADeviceIsSaid) {
   const auto live = client_->launch({.id = "agent", .plan = *plan, .extra_fds = {}});
   ASSERT_TRUE(live) << live.error().text();
   kill_launcher();
-  // A made-ahead disk's device may be on its way out.
+  for (int i = 0; i < 1000 && devices().size() > 1; ++i) ::poll(nullptr, 0, 10);
   std::string users;
   for (const std::string& device : devices())
-    if (const auto busy = wait_for_loop_device(device, state_, std::chrono::seconds(1)); !busy)
+    if (const auto busy = wait_for_loop_device(device, state_, std::chrono::milliseconds(20)); !busy)
       users += busy.error().text();
   EXPECT_THAT(users, ::testing::MatchesRegex("wait for /dev/loop[0-9]+: it is in use by process [0-9]+ \\(.*\\)"));
   ASSERT_TRUE(kill_cgroup_root(host_.cgroups, cgroup_root_));
@@ -350,6 +351,15 @@ TEST_F(RootDiskImage, IsDroppedByThePlaceItHas) {
   const std::string gone = attempt("gone", range());
   ASSERT_TRUE(remove_tree(gone));
   EXPECT_TRUE(client_->drop_disk(gone, LauncherClient::DiskFiles::remove));
+}
+
+TEST_F(RootDiskImage, IsUnmountedWhenItsLauncherHasEnded) {
+  const std::string directory = attempt("one", range());
+  EXPECT_EQ(in(directory, range(), "head -c 12M /dev/zero > big").record.exit_code, 0);
+  ASSERT_TRUE(client_->shutdown());
+  ASSERT_TRUE(client_->wait_for_end(std::chrono::seconds(60)));
+  EXPECT_TRUE(devices().empty());
+  client_.reset();
 }
 
 // Whoever asks for a size that was never made waits; the launcher, and whoever else asks it for something, does not.
@@ -457,7 +467,7 @@ TEST_F(RootProjectQuota, IsWhatIsUsedWhereThereIsOneAndGoesWithTheDisk) {
   const Fd state = std::move(*open_file(state_, O_RDONLY | O_DIRECTORY));
   other.reset();  // what is open still counts, here and in the launcher
   ASSERT_TRUE(client_->shutdown());
-  while (client_->poll_exits()) ::poll(nullptr, 0, 5);
+  ASSERT_TRUE(client_->wait_for_end(std::chrono::seconds(60)));
   client_.reset();
   ASSERT_TRUE(remove_tree(second));
   EXPECT_THAT(abandoned_projects(state.get()), ::testing::Contains(left));
