@@ -56,13 +56,6 @@ std::uint64_t image_bytes(const DiskLimits& limits) {
   return (limits.bytes + limits.inodes * kInode + kBlock - 1) / kBlock * kBlock;
 }
 
-// mke2fs rounds up to whole blocks of inodes in each group; never more than was given.
-std::uint64_t whole_inodes(const DiskLimits& limits) {
-  const std::uint64_t groups = (image_bytes(limits) / kBlock + kBlocksOfGroup - 1) / kBlocksOfGroup;
-  const std::uint64_t each = limits.inodes / groups / kInodesOfBlock * kInodesOfBlock;
-  return std::max(each, kInodesOfBlock) * groups;
-}
-
 const char* find_mke2fs() {
   for (const char* path : {"/usr/sbin/mke2fs", "/sbin/mke2fs", "/usr/bin/mke2fs"})
     if (::access(path, X_OK) == 0) return path;
@@ -195,6 +188,12 @@ Result<DiskImage> mount_file(Fd file, const std::string& owner) {
 
 }  // namespace
 
+std::uint64_t disk_image_inodes(const DiskLimits& limits) {
+  const std::uint64_t groups = (image_bytes(limits) / kBlock + kBlocksOfGroup - 1) / kBlocksOfGroup;
+  const std::uint64_t each = limits.inodes / groups / kInodesOfBlock * kInodesOfBlock;
+  return std::max(each, kInodesOfBlock) * groups;
+}
+
 std::string disk_image_path(const std::string& directory) {
   static const std::string boot = boot_id();
   return directory + "/disk-" + boot + ".img";
@@ -213,7 +212,7 @@ Result<> format_disk(int file, const DiskLimits& limits) {
   if (!words.valid()) return errno_error("memfd_create");
   // It opens the file by its descriptor's name, for which it must be its own.
   if (::fchown(file, kNobody, kNobody) != 0) return errno_error("chown", "disk image");
-  const std::string inodes = std::to_string(whole_inodes(limits));
+  const std::string inodes = std::to_string(disk_image_inodes(limits));
   const pid_t self = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return errno_error("fork");

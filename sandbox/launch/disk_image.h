@@ -29,6 +29,10 @@ std::string disk_image_path(const std::string& directory);
 // Whether `name` is that of a disk's image, of any boot.
 bool is_disk_image(const std::string& name);
 
+// How many inodes it has: mke2fs rounds up to whole blocks of them in each group of blocks, so we round down before.
+// Never more than `limits` gives, where that is one for each 4Mi at least, which a policy must.
+std::uint64_t disk_image_inodes(const DiskLimits& limits);
+
 // An empty file system of `limits` in `file`, which is empty too. mke2fs runs as nobody, and sees nothing but the file.
 // Blocks for its tens of milliseconds.
 Result<> format_disk(int file, const DiskLimits& limits);

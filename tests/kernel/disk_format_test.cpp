@@ -54,6 +54,30 @@ TEST(RootDiskFormat, EndsWithWhoAskedForIt) {
   EXPECT_EQ(::prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
 }
 
+// From ext4's superblock, at 1024: its first number is that of inodes (ext4(5) of the kernel's documentation).
+TEST(RootDiskFormat, HasNeverMoreInodesThanAPolicyGives) {
+  constexpr std::uint64_t kMi = 1ULL << 20;
+  for (std::uint64_t mebibytes = 16; mebibytes < 5000; mebibytes += mebibytes < 300 ? 1 : 37)
+    for (const std::uint64_t inodes : {(mebibytes + 3) / 4, mebibytes, mebibytes * 31 + 7, mebibytes * 256}) {
+      if (inodes < 64) continue;  // refused by every policy
+      const DiskLimits limits{.bytes = mebibytes * kMi, .inodes = inodes};
+      ASSERT_LE(disk_image_inodes(limits), inodes) << mebibytes;
+      ASSERT_GE(disk_image_inodes(limits), std::max<std::uint64_t>(inodes / 2, 16)) << mebibytes << " " << inodes;
+    }
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  for (const DiskLimits limits :
+       {DiskLimits{.bytes = 32768 * kMi, .inodes = 8192}, DiskLimits{.bytes = 16 * kMi, .inodes = 64},
+        DiskLimits{.bytes = 250 * kMi, .inodes = 1000}}) {
+    const Fd file = std::move(*open_file("/tmp", O_TMPFILE | O_RDWR, 0600));
+    const auto formatted = format_disk(file.get(), limits);
+    ASSERT_TRUE(formatted) << formatted.error().text();
+    std::uint32_t inodes = 0;
+    ASSERT_EQ(::pread(file.get(), &inodes, sizeof inodes, 1024), static_cast<ssize_t>(sizeof inodes));
+    EXPECT_LE(inodes, limits.inodes);
+    EXPECT_EQ(inodes, disk_image_inodes(limits));
+  }
+}
+
 TEST(RootDiskFormat, WhateverNumberItsDescriptorHas) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
   Fd file = std::move(*open_file("/tmp", O_TMPFILE | O_RDWR, 0600));
