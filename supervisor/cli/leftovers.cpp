@@ -13,6 +13,7 @@
 #include "sandbox/launch/disk_leftovers.h"
 #include "sandbox/launch/image_store.h"
 #include "sandbox/launch/launcher_client.h"
+#include "sandbox/launch/wall_tries.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -121,6 +122,12 @@ Result<> remove(const StatePaths& state, const CgroupLayout& cgroups, const Left
     case LeftoverKind::half_image:
     case LeftoverKind::unused_image:
       return remove_image(leftover.name);
+    case LeftoverKind::tried: {
+      const auto lock = lock_try(leftover.name);
+      if (!lock && (lock.error().code == ENOENT || lock.error().code == EBUSY)) return {};
+      if (!lock) return std::unexpected(lock.error());
+      return remove_tree(leftover.name);
+    }
     case LeftoverKind::mount_point:
     case LeftoverKind::half_base:
     case LeftoverKind::run_directory:
@@ -150,6 +157,8 @@ std::string text(const Leftover& leftover) {
       return with("socket that nobody serves:");
     case LeftoverKind::mount_point:
       return with("mount point");
+    case LeftoverKind::tried:
+      return with("directory of a try of this host's walls:");
     case LeftoverKind::half_base:
       return with("half-made base");
     case LeftoverKind::half_image:
@@ -178,6 +187,9 @@ std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout
   if (!survivors.daemon && !survivors.launcher)
     for (const std::string& name : entries(state.mounts()))
       out.push_back({LeftoverKind::mount_point, state.mounts() + "/" + name, ""});
+  for (const std::string& name : entries(state.root()))
+    if (name.starts_with(kTryPrefix) && lock_try(state.root() + "/" + name))
+      out.push_back({LeftoverKind::tried, state.root() + "/" + name, ""});
   if (!survivors.daemon)
     for (const std::string& repository : entries(state.bases()))
       for (const std::string& commit : entries(state.bases() + "/" + repository))

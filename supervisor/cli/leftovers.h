@@ -19,6 +19,7 @@ enum class LeftoverKind {
   cgroup,
   socket,
   mount_point,
+  tried,
   half_base,
   half_image,
   unused_image,

@@ -123,6 +123,17 @@ expect 0 "" bulkhead run --policy "$scratch/unlimited.json" --name unlimited -- 
 nothing_left "after a disk without a bound"
 expect 0 "nothing left behind" bulkhead clean --check
 
+# A doctor that was killed while it tried; one that still tries is left alone.
+mkdir "$state/bulkhead-try-killed" "$state/bulkhead-try-alive"
+mkdir "$state/bulkhead-try-killed/lower"
+exec 7<"$state/bulkhead-try-alive"
+flock 7
+expect 0 "removed directory of a try" bulkhead clean
+[ ! -e "$state/bulkhead-try-killed" ] && [ -e "$state/bulkhead-try-alive" ] || fail "clean took the wrong one"
+exec 7<&-
+expect 0 "bulkhead-try-alive" bulkhead clean
+expect 0 "nothing left behind" bulkhead clean --check
+
 # Kept workspaces keep their disk: an image, or under a quota what stands in it, until they are asked for.
 expect 0 "" bulkhead run --keep-workspaces --name kept -- sh -c 'echo kept >new'
 kept() { find "$state/runs/kept" -name 'disk-*.img' -size +0 -o -path '*/disk/upper/new' | grep -q .; }
