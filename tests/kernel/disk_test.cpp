@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,7 +11,7 @@
 #include "sandbox/launch/disk_leftovers.h"
 #include "sandbox/launch/disk_quota.h"
 #include "sandbox/launch/user_namespace.h"
-#include "tests/support/sandbox_fixture.h"
+#include "tests/support/launcher_fixture.h"
 
 namespace bulkhead::test {
 namespace {
@@ -21,32 +20,11 @@ using ::testing::HasSubstr;
 
 constexpr DiskLimits kSmall{.bytes = 16ULL << 20, .inodes = 256};
 
-class DiskTest : public RootSandboxTest {
+class DiskTest : public DetachedLauncherTest {
  protected:
-  virtual std::string place() const = 0;  // where the state directory is made
-
-  void start_launcher() override {
-    std::string name = place() + "/bulkhead-disk-XXXXXX";
-    ASSERT_NE(::mkdtemp(name.data()), nullptr);
-    ASSERT_TRUE(remove_tree(scratch_));
-    scratch_ = name;
-    state_ = scratch_ + "/state";
-    ASSERT_TRUE(make_directory(state_, 0700));
-    start();
-  }
-  void start() {
-    auto client = LauncherClient::start_detached(launcher_path(), state_, state_ + "/launcher.sock");
-    ASSERT_TRUE(client) << client.error().text();
-    client_ = std::make_unique<LauncherClient>(std::move(*client));
-    cgroup_root_ = cgroup_root_name(state_);
-  }
   void TearDown() override {
-    if (client_) {
-      EXPECT_TRUE(client_->shutdown());
-      EXPECT_TRUE(client_->wait_for_end(std::chrono::seconds(60)));
-    }
+    DetachedLauncherTest::TearDown();
     if (!state_.empty()) EXPECT_TRUE(no_devices());
-    RootSandboxTest::TearDown();
     EXPECT_TRUE(lift_abandoned(place()));
   }
 
@@ -57,19 +35,6 @@ class DiskTest : public RootSandboxTest {
       ::poll(nullptr, 0, 10);
     }
     return false;
-  }
-
-  // Its socket's peer is the launcher.
-  pid_t launcher_pid() const {
-    ucred peer{};
-    socklen_t length = sizeof peer;
-    EXPECT_EQ(::getsockopt(client_->fd(), SOL_SOCKET, SO_PEERCRED, &peer, &length), 0);
-    return peer.pid;
-  }
-  void kill_launcher() {
-    ASSERT_EQ(::kill(launcher_pid(), SIGKILL), 0);
-    ASSERT_TRUE(client_->wait_for_end(std::chrono::seconds(60)));
-    client_.reset();
   }
 
   // An attempt's directory with a disk that has a home on it.
@@ -174,7 +139,6 @@ class DiskTest : public RootSandboxTest {
     EXPECT_EQ(r.record.reason, EndReason::disk_full) << r.out << r.err;
   }
 
-  std::string state_;
   int nodes_ = 0;
 };
 
@@ -365,7 +329,7 @@ TEST_F(RootDiskImage, IsUnmountedWhenItsLauncherHasEnded) {
   const std::string directory = attempt("one", range());
   EXPECT_EQ(in(directory, range(), "head -c 12M /dev/zero > big").record.exit_code, 0);
   ASSERT_TRUE(client_->shutdown());
-  ASSERT_TRUE(client_->wait_for_end(std::chrono::seconds(60)));
+  ASSERT_TRUE(client_->wait_for_end(kPatience));
   EXPECT_TRUE(devices().empty());
   client_.reset();
 }
@@ -475,7 +439,7 @@ TEST_F(RootProjectQuota, IsWhatIsUsedWhereThereIsOneAndGoesWithTheDisk) {
   const Fd state = std::move(*open_file(state_, O_RDONLY | O_DIRECTORY));
   other.reset();  // what is open still counts, here and in the launcher
   ASSERT_TRUE(client_->shutdown());
-  ASSERT_TRUE(client_->wait_for_end(std::chrono::seconds(60)));
+  ASSERT_TRUE(client_->wait_for_end(kPatience));
   client_.reset();
   ASSERT_TRUE(remove_tree(second));
   EXPECT_THAT(abandoned_projects(state.get()), ::testing::Contains(left));
