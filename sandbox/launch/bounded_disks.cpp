@@ -1,7 +1,6 @@
 #include "sandbox/launch/bounded_disks.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -17,11 +16,16 @@ namespace {
 
 constexpr const char* kOtherBoot =
     "it was made before this machine was started anew, and may be torn: the work goes on from the last checkpoint";
-constexpr int kStillInUse = 80;  // times kPause: how long a dead launcher's mounts may take to go
-constexpr int kPause = 25;       // ms
+constexpr std::chrono::seconds kWorthTelling{10};  // who asked for it asks again long before
 
-std::string form_name(const DiskLimits& limits) {
-  return boot_id() + "-" + std::to_string(limits.bytes) + "-" + std::to_string(limits.inodes) + ".img";
+Result<Fd> root_of(const std::string& at) { return open_file(at, O_PATH | O_DIRECTORY | O_NOFOLLOW); }
+
+// A bound outlives the launcher that set it; an image's mount does not.
+Result<> lift_of_forerunner(const std::string& at) {
+  const auto root = open_file(at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!root) return root.error().code == ENOENT ? Result<>() : std::unexpected(root.error());
+  BULKHEAD_ASSIGN(const std::uint32_t project, project_of(root->get()));
+  return is_project_of_ours(project) ? lift_project(root->get(), project) : Result<>();
 }
 
 }  // namespace
@@ -40,45 +44,43 @@ Result<Disks> Disks::open(const std::string& state_dir) {
   return disks;
 }
 
-Result<DiskMechanism> Disks::prepare(const DiskLimits& limits) {
+Result<DiskMechanism> Disks::mechanism() {
   if (!mechanism_) {
     BULKHEAD_ASSIGN(const Fd state, open_file(state_, O_RDONLY | O_DIRECTORY));
     mechanism_ = enforces_project_quota(state.get()) ? DiskMechanism::quota : DiskMechanism::image;
   }
-  if (*mechanism_ == DiskMechanism::quota) return DiskMechanism::quota;
-  ahead_ = limits;
-  if (forms_.contains(limits)) return DiskMechanism::image;
-  const std::string path = state_ + "/disks/" + form_name(limits);
-  if (exists(path)) {
-    BULKHEAD_ASSIGN(Fd form, open_file(path, O_RDONLY | O_NOFOLLOW));
-    forms_.insert_or_assign(limits, std::move(form));
-    make_spare();
-    return DiskMechanism::image;
+  return *mechanism_;
+}
+
+Result<DiskMechanism> Disks::prepare(const DiskLimits& limits) {
+  BULKHEAD_ASSIGN(const DiskMechanism how, mechanism());
+  if (how == DiskMechanism::quota) return how;
+  const auto failed = std::exchange(failed_, std::nullopt);
+  if (failed && failed->limits == limits && Clock::now() - failed->when < kWorthTelling)
+    return std::unexpected(failed->why);
+  if (exists(form_of(limits))) {
+    ahead_ = limits;
+    if (wants_spare()) make_spare();
+    return how;
   }
-  BULKHEAD_TRY(make_form(limits, path));
-  return DiskMechanism::image;
+  if (!making_) {
+    BULKHEAD_TRY(begin_making(limits));
+    BULKHEAD_TRY(watch(making_->maker.fd()));
+  }
+  return errno_error("make disk", form_of(limits), EINPROGRESS);
 }
 
-// One a size and boot. It gets its name when it is whole and a copy of it has been mounted: that this host can do so is
-// seen now, not by an agent that waits.
-Result<> Disks::make_form(const DiskLimits& limits, const std::string& path) {
-  BULKHEAD_TRY(make_directory(state_ + "/disks", 0700));
-  BULKHEAD_ASSIGN(Fd form, open_file(state_ + "/disks", O_TMPFILE | O_RDWR, 0600));
-  BULKHEAD_TRY(format_disk(form.get(), limits));
-  const std::string self = "/proc/self/fd/" + std::to_string(form.get());
-  forms_.insert_or_assign(limits, std::move(form));
-  Result<> made = begin_making(limits);
-  if (made) made = finish_making();
-  if (made && ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW) != 0)
-    made = errno_error("name", path);
-  if (!made) forms_.erase(limits);
-  return made;
+std::string Disks::form_of(const DiskLimits& limits) const {
+  static const std::string boot = boot_id();
+  return state_ + "/disks/" + boot + "-" + std::to_string(limits.bytes) + "-" + std::to_string(limits.inodes) + ".img";
 }
 
-// One at a time: a second one asked for meanwhile waits for the first.
+// One at a time: a second one asked for meanwhile waits for the first. That one may be of another size: if it cannot be
+// made, whoever needs it is told why when it asks.
 Result<> Disks::begin_making(const DiskLimits& limits) {
-  if (making_) BULKHEAD_TRY(finish_making());
-  BULKHEAD_ASSIGN(DiskMaker maker, DiskMaker::start(forms_.at(limits).get(), state_ + "/disks"));
+  if (making_ && !finish_making()) ahead_.reset();
+  BULKHEAD_TRY(make_directory(state_ + "/disks", 0700));
+  BULKHEAD_ASSIGN(DiskMaker maker, DiskMaker::start(form_of(limits), limits, disk_owner(state_)));
   making_.emplace(Making{.limits = limits, .maker = std::move(maker)});
   return {};
 }
@@ -98,6 +100,7 @@ std::size_t Disks::spares_of(const DiskLimits& limits) const {
 }
 
 Result<DiskImage> Disks::take_image(const DiskLimits& limits) {
+  ahead_ = limits;
   if (spares_of(limits) == 0) {
     if (!making_ || making_->limits != limits) BULKHEAD_TRY(begin_making(limits));
     BULKHEAD_TRY(finish_making());
@@ -107,8 +110,6 @@ Result<DiskImage> Disks::take_image(const DiskLimits& limits) {
   spares_.erase(found);
   return image;
 }
-
-Result<Fd> Disks::root_of(const std::string& at) const { return open_file(at, O_PATH | O_DIRECTORY | O_NOFOLLOW); }
 
 Result<> Disks::place(const std::string& at, DiskImage image, const DiskLimits& limits) {
   if (::move_mount(image.mount.get(), "", AT_FDCWD, at.c_str(), MOVE_MOUNT_F_EMPTY_PATH) != 0)
@@ -122,16 +123,10 @@ Result<> Disks::place(const std::string& at, DiskImage image, const DiskLimits& 
 Result<Fd> Disks::attach_existing(const std::string& directory, const std::string& at) {
   const std::string path = disk_image_path(directory);
   if (exists(path)) {
-    // A launcher before us may have died this moment: its mounts go with the last of its sandboxes.
-    auto image = mount_disk_image(path);
-    for (int i = 0; i < kStillInUse && !image && image.error().code == EWOULDBLOCK; ++i) {
-      ::poll(nullptr, 0, kPause);
-      image = mount_disk_image(path);
-    }
-    if (!image) return std::unexpected(std::move(image).error());
+    BULKHEAD_ASSIGN(DiskImage image, mount_disk_image(path, disk_owner(state_)));
     struct stat st{};
-    if (::fstat(image->file.get(), &st) != 0) return errno_error("stat", path);
-    BULKHEAD_TRY(place(at, std::move(*image), {.bytes = static_cast<std::uint64_t>(st.st_size), .inodes = 0}));
+    if (::fstat(image.file.get(), &st) != 0) return errno_error("stat", path);
+    BULKHEAD_TRY(place(at, std::move(image), {.bytes = static_cast<std::uint64_t>(st.st_size), .inodes = 0}));
     return root_of(at);
   }
   BULKHEAD_ASSIGN(const auto names, list_directory(directory));
@@ -146,18 +141,22 @@ Result<Fd> Disks::attach_existing(const std::string& directory, const std::strin
   return root_of(at);
 }
 
+Result<> Disks::check_place(const std::string& directory) const {
+  if (directory.starts_with(state_ + "/") && !(directory + "/").contains("/../")) return {};
+  return fail("use disk", directory, "is not below the state directory");
+}
+
 Result<Fd> Disks::attach(const std::string& directory, std::uint32_t range, const DiskLimits& limits) {
-  if (!directory.starts_with(state_ + "/") || (directory + "/").contains("/../"))
-    return fail("attach disk", directory, "is not below the state directory");
+  BULKHEAD_TRY(check_place(directory));
   const std::string at = directory + "/disk";
   if (is_attached(at)) return root_of(at);
   disks_.erase(at);  // somebody removed it from under us
   if (limits.bytes == 0 || exists(disk_image_path(directory))) return attach_existing(directory, at);
-  BULKHEAD_ASSIGN(const DiskMechanism mechanism, prepare(limits));
+  BULKHEAD_ASSIGN(const DiskMechanism how, mechanism());
   BULKHEAD_TRY(make_directory(at, 0711));
   if (::chmod(at.c_str(), 0711) != 0) return errno_error("chmod", at);
   if (::lchown(at.c_str(), 0, range) != 0) return errno_error("chown", at);
-  if (mechanism == DiskMechanism::quota) {
+  if (how == DiskMechanism::quota) {
     BULKHEAD_ASSIGN(const Fd root, open_file(at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     BULKHEAD_ASSIGN(const std::uint32_t project, project_of(root.get()));
     if (project == 0) {
@@ -178,24 +177,32 @@ Result<Fd> Disks::attach(const std::string& directory, std::uint32_t range, cons
 }
 
 Result<> Disks::drop(const std::string& directory, Files files) {
-  const std::string at = directory + "/disk";
-  const auto found = disks_.find(at);
-  if (found != disks_.end()) {
-    Disk disk = std::move(found->second);
-    disks_.erase(found);
-    if (disk.mechanism == DiskMechanism::quota) {
-      BULKHEAD_TRY(lift_project(disk.root.get(), disk.project));
-    } else {
-      disk.root.reset();
-      BULKHEAD_TRY(unmount(at));
-    }
-  }
+  BULKHEAD_TRY(check_place(directory));
+  BULKHEAD_TRY(detach(directory + "/disk"));
   if (files == Files::keep || !exists(directory)) return {};
   // Also of another boot, and of a launcher before us.
   BULKHEAD_ASSIGN(const auto names, list_directory(directory));
   for (const std::string& name : names)
     if (is_disk_image(name) && ::unlink((directory + "/" + name).c_str()) != 0)
       return errno_error("remove", directory + "/" + name);
+  return {};
+}
+
+// It is forgotten once it is done: what failed is asked for again.
+Result<> Disks::detach(const std::string& at) {
+  const auto found = disks_.find(at);
+  if (found == disks_.end()) return lift_of_forerunner(at);
+  Disk& disk = found->second;
+  if (disk.mechanism == DiskMechanism::quota) {
+    BULKHEAD_TRY(lift_project(disk.root.get(), disk.project));
+  } else if (is_attached(at)) {  // else it went with a directory that somebody removed
+    disk.root.reset();           // its last user must not be us
+    if (auto unmounted = unmount(at); !unmounted) {
+      if (auto root = root_of(at)) disk.root = std::move(*root);
+      return unmounted;
+    }
+  }
+  disks_.erase(found);
   return {};
 }
 
@@ -217,13 +224,17 @@ bool Disks::is_attached(const std::string& disk) const {
 }
 
 Result<> Disks::unmount(const std::string& path) {
-  BULKHEAD_ASSIGN(Unmounter unmounter, unmount_apart(path));
-  if (!watch(unmounter.pidfd.get())) {
-    reap_unmounter(unmounter);  // waited for instead
-    return {};
-  }
-  unmounters_.push_back(std::move(unmounter));
+  BULKHEAD_ASSIGN(auto unmounter, unmount_apart(path));
+  look_after(std::move(unmounter));
   return {};
+}
+
+void Disks::look_after(std::optional<Unmounter> unmounter) {
+  if (!unmounter) return;
+  if (watch(unmounter->pidfd.get()))
+    unmounters_.push_back(std::move(*unmounter));
+  else
+    reap_unmounter(*unmounter);  // waited for instead
 }
 
 Result<> Disks::watch(int fd) {
@@ -238,7 +249,11 @@ void Disks::on_event() {
   for (int i = 0; i < count; ++i) {
     const int fd = events[i].data.fd;
     if (making_ && making_->maker.fd() == fd) {
-      if (!finish_making()) ahead_.reset();  // whoever needs the next one is told why not
+      const DiskLimits limits = making_->limits;
+      if (auto made = finish_making(); !made) {  // whoever needs the next one is told why not
+        ahead_.reset();
+        failed_ = {.limits = limits, .why = std::move(made).error(), .when = Clock::now()};
+      }
       continue;
     }
     std::erase_if(unmounters_, [&](const Unmounter& unmounter) {
@@ -249,12 +264,18 @@ void Disks::on_event() {
   }
 }
 
-bool Disks::wants_spare() const {
-  return ahead_ && forms_.contains(*ahead_) && !making_ && spares_of(*ahead_) < kSpares;
-}
+bool Disks::wants_spare() const { return ahead_ && !making_ && spares_of(*ahead_) < kSpares; }
 
 void Disks::make_spare() {
-  if (spares_.size() >= kMostSpares) spares_.pop_front();  // of a size that nobody asked for lately
+  if (spares_.size() >= kMostSpares) {
+    // The oldest of a size that nobody asked for lately.
+    const auto old = std::ranges::find_if(spares_, [&](const Spare& spare) { return spare.limits != *ahead_; });
+    std::vector<Fd> held;
+    held.push_back(std::move(old->image.mount));
+    held.push_back(std::move(old->image.file));
+    spares_.erase(old);
+    look_after(close_apart(std::move(held)));
+  }
   if (!begin_making(*ahead_) || !watch(making_->maker.fd())) ahead_.reset();
 }
 

@@ -31,15 +31,16 @@ class Disks {
   // there is removed.
   static Result<Disks> open(const std::string& state_dir);
 
-  // How disks of that size will be bounded; makes what each of them is made from. Refuses where this host has neither
-  // mechanism, and says what it lacks.
+  // How disks of that size will be bounded. EINPROGRESS while what each of them is made from is made: ask again. Where
+  // this host has neither mechanism the error is kNoDiskBounds, and says what it lacks.
   Result<DiskMechanism> prepare(const DiskLimits& limits);
   // The root of the disk in `directory`, which must be below the state directory and exist. An empty disk of `limits`
-  // is made where there is none; without limits (no bytes) only one that is there is attached.
+  // is made where there is none; without limits (no bytes) only one that is there is attached. EWOULDBLOCK: a launcher
+  // that died has left it in use; it goes with the last of its sandboxes.
   Result<Fd> attach(const std::string& directory, std::uint32_t range, const DiskLimits& limits);
   enum class Files { remove, keep };
-  // Detached. An image goes with what was written, unless it is kept; of a quota the files are the caller's to remove,
-  // before.
+  // Detached, or not attached; what a launcher before us bounded is too. An image goes with what was written, unless it
+  // is kept; of a quota the files are the caller's to remove, before. To be asked for again where it fails.
   Result<> drop(const std::string& directory, Files files);
   // Of the disk at DIRECTORY/disk; none if it is not attached.
   std::optional<DiskUsage> usage(const std::string& disk) const;
@@ -72,24 +73,33 @@ class Disks {
     DiskLimits limits;
     DiskMaker maker;
   };
-  Result<> make_form(const DiskLimits& limits, const std::string& path);
+  using Clock = std::chrono::steady_clock;
+  struct Failed {
+    DiskLimits limits;
+    Error why;
+    Clock::time_point when;
+  };
+  Result<DiskMechanism> mechanism();
+  std::string form_of(const DiskLimits& limits) const;
   Result<DiskImage> take_image(const DiskLimits& limits);
   Result<> begin_making(const DiskLimits& limits);
   Result<> finish_making();
   std::size_t spares_of(const DiskLimits& limits) const;
   Result<> place(const std::string& at, DiskImage image, const DiskLimits& limits);
   Result<Fd> attach_existing(const std::string& directory, const std::string& at);
-  Result<Fd> root_of(const std::string& at) const;
+  Result<> check_place(const std::string& directory) const;
+  Result<> detach(const std::string& at);
+  void look_after(std::optional<Unmounter> unmounter);
   Result<> watch(int fd);
 
   std::string state_;
   Fd epoll_;
   std::map<std::string, Disk> disks_;  // by DIRECTORY/disk
   std::optional<DiskMechanism> mechanism_;
-  std::map<DiskLimits, Fd> forms_;   // the empty image of each size
   std::optional<DiskLimits> ahead_;  // which size is made ahead
   std::deque<Spare> spares_;         // the oldest first
   std::optional<Making> making_;
+  std::optional<Failed> failed_;  // the last that nobody waited for
   std::vector<Unmounter> unmounters_;
 };
 

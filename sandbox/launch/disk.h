@@ -2,6 +2,7 @@
 // Disks, which chooses between them.
 #pragma once
 
+#include <cerrno>
 #include <compare>
 #include <cstdint>
 #include <string>
@@ -27,6 +28,9 @@ enum class DiskMechanism {
   quota,  // a directory of the state directory's file system, under a project quota
   image   // a file system of its own in a file, mounted in the launcher's mount namespace only
 };
+
+// The code of an error that says that this host bounds no disk, whoever asks and whenever. Any other is of the moment.
+inline constexpr int kNoDiskBounds = EOPNOTSUPP;
 
 // Less than this left is full: a file system keeps a few blocks back, and a write that failed left some of its own.
 inline std::uint64_t disk_slack(std::uint64_t bytes) {

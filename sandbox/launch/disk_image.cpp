@@ -5,6 +5,7 @@
 #include <linux/loop.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -20,6 +21,7 @@
 #include <algorithm>
 #include <array>
 
+#include "sandbox/launch/cgroup.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -37,16 +39,21 @@ constexpr const char* kHint =
     "mount the state directory's file system with project quotas (prjquota), load the kernel's loop and ext4, install "
     "e2fsprogs, or allow 'unbounded-disk' in the policy";
 
+// For what every disk needs: whether the host has it not at all, or keeps it from us for good (as a container may), is
+// in the answer.
+std::unexpected<Error> host_error(std::string operation, std::string object, int code = errno) {
+  Error error{.operation = std::move(operation), .object = std::move(object), .code = code, .hint = kHint};
+  for (const int lacks : {ENOENT, ENODEV, ENXIO, ENOTTY, ENOSYS, EPERM, EACCES})
+    if (code == lacks) {
+      error.code = kNoDiskBounds;
+      error.detail = strerrordesc_np(code);
+    }
+  return std::unexpected(std::move(error));
+}
+
 // Blocks for the files, and the inodes' tables beside them.
 std::uint64_t image_bytes(const DiskLimits& limits) {
   return (limits.bytes + limits.inodes * kInode + kBlock - 1) / kBlock * kBlock;
-}
-
-// mke2fs rounds up to whole blocks of inodes in each group; never more than was given.
-std::uint64_t whole_inodes(const DiskLimits& limits) {
-  const std::uint64_t groups = (image_bytes(limits) / kBlock + kBlocksOfGroup - 1) / kBlocksOfGroup;
-  const std::uint64_t each = limits.inodes / groups / kInodesOfBlock * kInodesOfBlock;
-  return std::max(each, kInodesOfBlock) * groups;
 }
 
 const char* find_mke2fs() {
@@ -57,14 +64,17 @@ const char* find_mke2fs() {
 
 // Without privilege, and with nothing open but the image and where it complains.
 [[noreturn]] void become_mke2fs(const char* program, int file, int words, const std::string& inodes,
-                                std::uint64_t bytes) {
+                                std::uint64_t bytes, pid_t parent) {
   const rlimit size{bytes, bytes};
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::alarm(kFormatSeconds);
-  if (::dup2(words, 1) < 0 || ::dup2(words, 2) < 0 || ::dup2(file, kImageFd) < 0 ||
+  if (::dup2(words, 1) < 0 || ::dup2(words, 2) < 0 ||
+      // Onto itself dup2(2) would leave it to be closed.
+      (file == kImageFd ? ::fcntl(file, F_SETFD, 0) : ::dup2(file, kImageFd)) < 0 ||
       ::close_range(kImageFd + 1, ~0U, 0) != 0 || ::setrlimit(RLIMIT_FSIZE, &size) != 0 ||
       ::syscall(SYS_setgroups, 0, nullptr) != 0 || ::syscall(SYS_setresgid, kNobody, kNobody, kNobody) != 0 ||
-      ::syscall(SYS_setresuid, kNobody, kNobody, kNobody) != 0 || ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+      ::syscall(SYS_setresuid, kNobody, kNobody, kNobody) != 0 || ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 ||  // after the ids: a change of them clears it, prctl(2)
+      ::getppid() != parent)
     ::_exit(126);
   // What is in the host's mke2fs.conf has no say: every feature is named here.
   const char* const argv[] = {
@@ -117,17 +127,15 @@ struct LoopDevice {
 };
 
 // A free device for `file`. Others on this host look for one too: whoever configures it first has it.
-Result<LoopDevice> attach_loop(int file) {
-  auto control = open_file("/dev/loop-control", O_RDWR);
-  if (!control) {
-    control.error().hint = kHint;
-    return std::unexpected(control.error());
-  }
+Result<LoopDevice> attach_loop(int file, const std::string& owner) {
+  const auto control = open_file("/dev/loop-control", O_RDWR);
+  if (!control) return host_error("open", "/dev/loop-control", control.error().code);
   loop_config config{};
   config.fd = static_cast<std::uint32_t>(file);
   config.block_size = kBlock;
   // Direct: what is cached is cached once, and charged to the sandbox that wrote it.
   config.info.lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_DIRECT_IO;
+  owner.copy(reinterpret_cast<char*>(config.info.lo_file_name), LO_NAME_SIZE - 1);
   for (int tries = 0; tries < 64; ++tries) {
     const int number = ::ioctl(control->get(), LOOP_CTL_GET_FREE);
     if (number < 0) break;
@@ -138,8 +146,7 @@ Result<LoopDevice> attach_loop(int file) {
       if (opened) {
         device.fd = std::move(*opened);
       } else if (opened.error().code != ENOENT || wait == 50) {
-        opened.error().hint = kHint;
-        return std::unexpected(opened.error());
+        return host_error("open", device.path, opened.error().code);
       } else {
         ::poll(nullptr, 0, 2);
       }
@@ -150,18 +157,12 @@ Result<LoopDevice> attach_loop(int file) {
     else if (errno != EBUSY)
       break;
   }
-  auto error = errno_error("attach loop device", "disk image");
-  error.error().hint = kHint;
-  return error;
+  return host_error("attach loop device", "disk image");
 }
 
 Result<Fd> mount_ext4(const std::string& device) {
   const Fd context(::fsopen("ext4", FSOPEN_CLOEXEC));
-  if (!context.valid()) {
-    auto error = errno_error("open file system", "ext4");
-    error.error().hint = kHint;
-    return error;
-  }
+  if (!context.valid()) return host_error("open file system", "ext4");
   const auto text = [&](const char* key, const char* value) {
     return ::fsconfig(context.get(), FSCONFIG_SET_STRING, key, value, 0) == 0;
   };
@@ -171,46 +172,51 @@ Result<Fd> mount_ext4(const std::string& device) {
   const bool mounted = text("source", device.c_str()) && text("errors", "remount-ro") && flag("noinit_itable") &&
                        flag("nobarrier") && flag("noauto_da_alloc") && flag("discard") &&
                        ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0;
-  if (!mounted) {
-    auto error = errno_error("mount disk image on", device);
-    error.error().hint = kHint;
-    return error;
-  }
+  if (!mounted) return host_error("mount disk image on", device);
   Fd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV));
   if (!mount.valid()) return errno_error("mount disk image on", device);
   return mount;
 }
 
 // The lock is the open file's, so that it lasts as long as the loop device has it: no image is mounted twice.
-Result<DiskImage> mount_file(Fd file) {
+Result<DiskImage> mount_file(Fd file, const std::string& owner) {
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return errno_error("lock", "disk image");
-  BULKHEAD_ASSIGN(const LoopDevice device, attach_loop(file.get()));
+  BULKHEAD_ASSIGN(const LoopDevice device, attach_loop(file.get(), owner));
   BULKHEAD_ASSIGN(Fd mount, mount_ext4(device.path));
   return DiskImage{.file = std::move(file), .mount = std::move(mount)};
 }
 
 }  // namespace
 
+std::uint64_t disk_image_inodes(const DiskLimits& limits) {
+  const std::uint64_t groups = (image_bytes(limits) / kBlock + kBlocksOfGroup - 1) / kBlocksOfGroup;
+  const std::uint64_t each = limits.inodes / groups / kInodesOfBlock * kInodesOfBlock;
+  return std::max(each, kInodesOfBlock) * groups;
+}
+
 std::string disk_image_path(const std::string& directory) {
   static const std::string boot = boot_id();
   return directory + "/disk-" + boot + ".img";
 }
 
+std::string disk_owner(const std::string& state_dir) { return cgroup_root_name(state_dir); }
+
 bool is_disk_image(const std::string& name) { return name.starts_with("disk-") && name.ends_with(".img"); }
 
 Result<> format_disk(int file, const DiskLimits& limits) {
   const char* program = find_mke2fs();
-  if (program == nullptr) return fail("format disk", "", "there is no mke2fs on this host", kHint);
+  if (program == nullptr) return host_error("find", "mke2fs", ENOENT);
   const std::uint64_t bytes = image_bytes(limits);
   if (::ftruncate(file, static_cast<off_t>(bytes)) != 0) return errno_error("set size of", "disk image");
   const Fd words(::memfd_create("bulkhead-mke2fs", MFD_CLOEXEC));
   if (!words.valid()) return errno_error("memfd_create");
   // It opens the file by its descriptor's name, for which it must be its own.
   if (::fchown(file, kNobody, kNobody) != 0) return errno_error("chown", "disk image");
-  const std::string inodes = std::to_string(whole_inodes(limits));
+  const std::string inodes = std::to_string(disk_image_inodes(limits));
+  const pid_t self = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return errno_error("fork");
-  if (pid == 0) become_mke2fs(program, file, words.get(), inodes, bytes);
+  if (pid == 0) become_mke2fs(program, file, words.get(), inodes, bytes, self);
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
   if (::fchown(file, 0, 0) != 0) return errno_error("chown", "disk image");
@@ -224,15 +230,15 @@ Result<> format_disk(int file, const DiskLimits& limits) {
               kHint);
 }
 
-Result<DiskImage> new_disk_image(int form, const std::string& directory) {
+Result<DiskImage> new_disk_image(int form, const std::string& directory, const std::string& owner) {
   BULKHEAD_ASSIGN(Fd file, open_file(directory, O_TMPFILE | O_RDWR, 0600));
   BULKHEAD_TRY(copy_extents(form, file.get()));
-  return mount_file(std::move(file));
+  return mount_file(std::move(file), owner);
 }
 
-Result<DiskImage> mount_disk_image(const std::string& path) {
+Result<DiskImage> mount_disk_image(const std::string& path, const std::string& owner) {
   BULKHEAD_ASSIGN(Fd file, open_file(path, O_RDWR | O_NOFOLLOW));
-  return mount_file(std::move(file));
+  return mount_file(std::move(file), owner);
 }
 
 Result<DiskUsage> disk_image_usage(int root, const DiskLimits& limits) {

@@ -29,14 +29,22 @@ std::string disk_image_path(const std::string& directory);
 // Whether `name` is that of a disk's image, of any boot.
 bool is_disk_image(const std::string& name);
 
+// How many inodes it has: mke2fs rounds up to whole blocks of them in each group of blocks, so we round down before.
+// Never more than `limits` gives, where that is one for each 4Mi at least, which a policy must.
+std::uint64_t disk_image_inodes(const DiskLimits& limits);
+
 // An empty file system of `limits` in `file`, which is empty too. mke2fs runs as nobody, and sees nothing but the file.
 // Blocks for its tens of milliseconds.
 Result<> format_disk(int file, const DiskLimits& limits);
 
+// The name that loop devices of a state directory's disks get (lo_file_name): it stays, when the file's path is of no
+// namespace any more.
+std::string disk_owner(const std::string& state_dir);
+
 // A mounted copy of `form`, an image that is not mounted; without a name, in `directory`'s file system.
-Result<DiskImage> new_disk_image(int form, const std::string& directory);
+Result<DiskImage> new_disk_image(int form, const std::string& directory, const std::string& owner);
 // An image that was used before. EWOULDBLOCK while it still is.
-Result<DiskImage> mount_disk_image(const std::string& path);
+Result<DiskImage> mount_disk_image(const std::string& path, const std::string& owner);
 
 // Of the file system mounted at the open directory `root`.
 Result<DiskUsage> disk_image_usage(int root, const DiskLimits& limits);

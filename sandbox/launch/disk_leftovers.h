@@ -2,6 +2,7 @@
 // projects that have no file any more. And whether this host can bound a disk at all, by trying.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -9,15 +10,17 @@
 
 namespace bulkhead {
 
-// "/dev/loop7": those whose file stands, or stood, below `state_dir`.
-std::vector<std::string> loop_devices_below(const std::string& state_dir);
-// Goes when its last user does.
-Result<> detach_loop_device(const std::string& device);
+// "/dev/loop7": those that disks of `state_dir` are on, whatever namespace their files were named in.
+std::vector<std::string> loop_devices_of(const std::string& state_dir);
+// A device goes when its last user does, and not before: waits for that. Who still has it is the error.
+Result<> wait_for_loop_device(const std::string& device, const std::string& state_dir,
+                              std::chrono::milliseconds patience);
 
 // Projects with a bound and without a file, on the file system of `state_dir`, that no living launcher of this host may
-// be about to use.
+// be about to use: for who only looks, since it may be used a moment later.
 std::vector<std::uint32_t> abandoned_bounds(const std::string& state_dir);
-Result<> lift_bound(const std::string& state_dir, std::uint32_t project);
+// Lifts these, each while its range is ours, so that no launcher begins to use it meanwhile.
+Result<> lift_abandoned(const std::string& state_dir);
 
 // How disks are bounded on the file system of `state_dir`, which need not exist yet; tried.
 struct DiskBounds {

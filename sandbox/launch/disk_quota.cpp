@@ -12,6 +12,7 @@
 namespace bulkhead {
 namespace {
 
+constexpr std::uint32_t kLastProject = kRangeFirst + kRangeCount * kRangeSize - 1;
 constexpr std::uint64_t kQuotaBlock = 1024;  // QIF_DQBLKSIZE: the unit of limits
 
 int quota(int directory, unsigned command, std::uint32_t project, void* argument) {
@@ -35,6 +36,13 @@ Result<> set_limits(int directory, std::uint32_t project, const DiskLimits& limi
   if (quota(directory, Q_SETQUOTA, project, &block) != 0)
     return errno_error("set quota of project", std::to_string(project));
   return {};
+}
+
+// Of if_dqblk and if_nextdqblk.
+template <class Block>
+bool bounds_nothing(const Block& block) {
+  const bool bounded = block.dqb_bhardlimit != 0 || block.dqb_ihardlimit != 0;
+  return bounded && block.dqb_curinodes == 0 && block.dqb_curspace == 0;
 }
 
 }  // namespace
@@ -75,6 +83,8 @@ Result<std::uint32_t> project_of(int directory) {
   return attributes.fsx_projid;
 }
 
+bool is_project_of_ours(std::uint32_t project) { return project >= kRangeFirst && project <= kLastProject; }
+
 Result<DiskLimits> project_limits(int directory, std::uint32_t project) {
   BULKHEAD_ASSIGN(const if_dqblk block, read_quota(directory, project));
   return DiskLimits{.bytes = block.dqb_bhardlimit * kQuotaBlock, .inodes = block.dqb_ihardlimit};
@@ -91,15 +101,18 @@ Result<DiskUsage> project_usage(int directory, std::uint32_t project) {
 
 Result<> lift_project(int directory, std::uint32_t project) { return set_limits(directory, project, {}); }
 
+Result<bool> is_abandoned(int directory, std::uint32_t project) {
+  BULKHEAD_ASSIGN(const if_dqblk block, read_quota(directory, project));
+  return bounds_nothing(block);
+}
+
 std::vector<std::uint32_t> abandoned_projects(int directory) {
   std::vector<std::uint32_t> found;
-  constexpr std::uint32_t last = kRangeFirst + kRangeCount * kRangeSize - 1;
   if_nextdqblk block{};
   for (std::uint32_t from = kRangeFirst; quota(directory, Q_GETNEXTQUOTA, from, &block) == 0; from = block.dqb_id + 1) {
-    if (block.dqb_id > last) break;
-    const bool bounded = block.dqb_bhardlimit != 0 || block.dqb_ihardlimit != 0;
-    if (bounded && block.dqb_curinodes == 0 && block.dqb_curspace == 0) found.push_back(block.dqb_id);
-    if (block.dqb_id == last) break;
+    if (block.dqb_id > kLastProject) break;
+    if (bounds_nothing(block)) found.push_back(block.dqb_id);
+    if (block.dqb_id == kLastProject) break;
   }
   return found;
 }

@@ -23,6 +23,7 @@ bool enforces_project_quota(int directory);
 Result<> bound_by_project(int directory, std::uint32_t range, const DiskLimits& limits);
 // The project of an open directory; 0: none.
 Result<std::uint32_t> project_of(int directory);
+bool is_project_of_ours(std::uint32_t project);
 Result<DiskUsage> project_usage(int directory, std::uint32_t project);
 Result<DiskLimits> project_limits(int directory, std::uint32_t project);
 // The bound goes; the number is free once nothing counts for it.
@@ -30,5 +31,6 @@ Result<> lift_project(int directory, std::uint32_t project);
 
 // Projects of Bulkhead's numbers that have a bound and no file: what a launcher that was killed may leave.
 std::vector<std::uint32_t> abandoned_projects(int directory);
+Result<bool> is_abandoned(int directory, std::uint32_t project);
 
 }  // namespace bulkhead

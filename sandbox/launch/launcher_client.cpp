@@ -1,6 +1,7 @@
 #include "sandbox/launch/launcher_client.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
@@ -405,6 +406,20 @@ Result<MissingWalls> LauncherClient::try_walls(const WallSet& walls) {
 
 Result<> LauncherClient::shutdown() {
   BULKHEAD_TRY(call(dump({{"op", "shutdown"}, {"serial", ++serial_}})));
+  return {};
+}
+
+// The channel's end is the launcher's.
+Result<> LauncherClient::wait_for_end(std::chrono::milliseconds patience) {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (poll_exits()) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd gone{.fd = channel_.fd(), .events = POLLIN, .revents = 0};
+    if (left.count() <= 0 || ::poll(&gone, 1, static_cast<int>(left.count())) == 0)
+      return fail("wait for launcher", "", "it has not ended yet",
+                  "what it unmounts may have much to write: try again");
+  }
   return {};
 }
 

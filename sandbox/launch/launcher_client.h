@@ -2,6 +2,7 @@
 // one thread uses it. Exit records arrive unasked between replies: they queue and next_exit() hands them out.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -72,10 +73,11 @@ class LauncherClient {
   Result<> release_range(std::uint32_t base);
   Result<std::string> mount_workspace(const WorkspaceMount& mount);  // path, valid as a bind source in plans only
   Result<> unmount_workspace(const std::string& name);
-  // Disks, see bounded_disks.h. How this host bounds one of that size: refused where it cannot, with what it lacks.
+  // Disks, see bounded_disks.h. How this host bounds one of that size: EINPROGRESS while that is found out, to be asked
+  // again; kNoDiskBounds where it cannot, with what it lacks.
   Result<DiskMechanism> prepare_disk(const DiskLimits& limits);
   // An O_PATH descriptor of the root of the disk in `directory`, made if there is none and `limits` are given. Inside
-  // plans it is DIRECTORY/disk.
+  // plans it is DIRECTORY/disk. EWOULDBLOCK while a dead launcher's sandboxes have it: to be asked again.
   Result<Fd> attach_disk(const std::string& directory, std::uint32_t range, const DiskLimits& limits = {});
   enum class DiskFiles { remove, keep };
   Result<> drop_disk(const std::string& directory, DiskFiles files);
@@ -90,8 +92,9 @@ class LauncherClient {
   Result<> exec(const std::string& id, const std::string& exec_id, const std::vector<std::string>& argv,
                 const std::map<std::string, std::string>& environment, const std::string& cwd, int stdin_fd,
                 int stdout_fd, int stderr_fd);
-  Result<MissingWalls> try_walls(const WallSet& walls);  // by the launcher, which is root; also by one that failed
-  Result<> shutdown();                                   // kills what lives, removes its cgroups, ends
+  Result<MissingWalls> try_walls(const WallSet& walls);       // by the launcher, which is root; also by one that failed
+  Result<> shutdown();                                        // kills what lives, removes its cgroups, ends
+  Result<> wait_for_end(std::chrono::milliseconds patience);  // after shutdown(); nothing of it is mounted then
 
   // Blocks until a sandbox ends. For an event loop: wait until fd() is readable, then call poll_exits().
   Result<ExitRecord> next_exit();

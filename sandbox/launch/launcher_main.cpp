@@ -71,7 +71,7 @@ int main(int argc, char** argv) {
   ::prctl(PR_SET_DUMPABLE, 0);
   ::prctl(PR_SET_NAME, "bulkhead-launch");
   bulkhead::set_descriptors_aside();
-  options.uid_lock_file = "/run/bulkhead/uid-ranges.lock";
+  options.uid_lock_file = bulkhead::kUidRangesLock;
   if (channel_fd >= 0) {
     options.only_client = bulkhead::Channel(bulkhead::Fd(channel_fd));
     options.cgroup_root = "bulkhead-p" + std::to_string(::getpid());

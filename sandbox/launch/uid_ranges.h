@@ -13,6 +13,8 @@
 
 namespace bulkhead {
 
+inline constexpr const char* kUidRangesLock = "/run/bulkhead/uid-ranges.lock";  // one on a host
+
 // Which sandboxes a range is for. What a `store` range made stays on disk and is shown to others, which must never be
 // of that range: so no other sandbox gets one.
 enum class RangeUse { sandbox, store };

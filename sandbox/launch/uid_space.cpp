@@ -44,6 +44,11 @@ constexpr std::uint32_t kFirstSingle = 52000, kEndSingle = 60000;
 
 }  // namespace
 
+std::optional<std::uint32_t> UidSpace::range_of(std::uint32_t uid) const {
+  if (uid < first || count == 0 || (uid - first) / step >= count) return std::nullopt;
+  return uid - (uid - first) % step;
+}
+
 bool UidSpace::has_ranges() const { return step == kRangeSize && count != 0; }
 
 UidSpace find_uid_space(const std::string& uid_map, const std::string& gid_map) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "sandbox/base/result.h"
@@ -16,6 +17,7 @@ struct UidSpace {
   std::uint32_t step = 0;   // kRangeSize; 1: single uids, each at kInsideUserId above its number
   std::uint32_t count = 0;
   bool has_ranges() const;
+  std::optional<std::uint32_t> range_of(std::uint32_t uid) const;  // its first uid; none: of no sandbox
   bool operator==(const UidSpace&) const = default;
 };
 

@@ -5,8 +5,11 @@
 #include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -21,7 +24,7 @@
 #include "sandbox/launch/child.h"
 #include "sandbox/launch/own_mounts.h"
 #include "sandbox/launch/prepared_root.h"
-#include "sandbox/launch/uid_space.h"
+#include "sandbox/launch/uid_ranges.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/launch/workspace_mount.h"
 #include "sandbox/sys/files.h"
@@ -103,20 +106,24 @@ Result<> load(unsigned long flags) {
   return {};
 }
 
-// The last range: no launcher gets so far.
-Result<RangeNamespace> last_range() {
-  (void)enter_own_mounts();  // the kernel makes no user namespace in a chroot; the launcher has left it
-  BULKHEAD_ASSIGN(const UidSpace space, own_uid_space());
-  if (!space.has_ranges())
-    return fail("map ids", "", "too few are mapped here for a range of 65536 (/proc/self/uid_map)");
-  ProcInstance instance;
-  BULKHEAD_ASSIGN(const int proc, instance.get());
-  return make_range_namespace(space.first + (space.count - 1) * space.step, proc);
+// A range of our own as long as this lives, as a launcher has one, and its namespace.
+struct TriedRange {
+  UidRanges ranges;
+  std::uint32_t base = 0;
+  const RangeNamespace* made = nullptr;
+};
+Result<TriedRange> take_range() {
+  BULKHEAD_TRY(enter_own_mounts());  // the kernel makes no user namespace in a chroot; the launcher has left it
+  BULKHEAD_ASSIGN(UidRanges ranges, UidRanges::open(kUidRangesLock));
+  TriedRange taken{.ranges = std::move(ranges)};
+  BULKHEAD_ASSIGN(taken.base, taken.ranges.acquire());
+  BULKHEAD_ASSIGN(taken.made, taken.ranges.user_namespace(taken.base));
+  return taken;
 }
 
 Result<> try_user_namespace() {
-  BULKHEAD_ASSIGN(const RangeNamespace made, last_range());
-  if (::setns(made.fd.get(), CLONE_NEWUSER) != 0) return errno_error("enter user namespace");
+  BULKHEAD_ASSIGN(const TriedRange range, take_range());
+  if (::setns(range.made->fd.get(), CLONE_NEWUSER) != 0) return errno_error("enter user namespace");
   return {};
 }
 
@@ -132,10 +139,10 @@ Result<> try_none_without_range() {
 }
 
 Result<> try_no_namespaces_below() {
-  auto range = last_range();
+  const auto range = take_range();
   if (!range) return try_none_without_range();
-  const RangeNamespace made = std::move(*range);
-  if (made.below_errno != 0) return errno_error("write", "/proc/sys/user/max_user_namespaces", made.below_errno);
+  const int below = range->made->below_errno;
+  if (below != 0) return errno_error("write", "/proc/sys/user/max_user_namespaces", below);
   return {};
 }
 
@@ -154,22 +161,62 @@ Result<> try_fresh_proc() {
   return {};
 }
 
-// As a launch makes one: a node below a root node of ours, its limits set, a process born into it, killed and gone.
+// A process in the cgroup, as a launch has one born: there is no moment in which it is outside.
+Result<pid_t> born_into(const Cgroup& cgroup) {
+  clone_args arguments{};
+  arguments.flags = CLONE_INTO_CGROUP;
+  arguments.exit_signal = SIGCHLD;
+  arguments.cgroup = static_cast<std::uint64_t>(cgroup.v2_fd());
+  const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
+  if (pid < 0) return errno_error("clone3 into cgroup");
+  if (pid > 0) return static_cast<pid_t>(pid);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  for (const Fd& tasks : cgroup.v1_tasks())
+    if (::write(tasks.get(), "0", 1) != 1) ::_exit(1);
+  for (;;) ::pause();
+}
+
+// Whether it ended by the cgroup's end and no other.
+Result<> ended_with(const Cgroup& cgroup, pid_t pid) {
+  const auto killed = cgroup.kill();
+  if (!killed) (void)::kill(pid, SIGKILL);
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+  if (killed && !WIFSIGNALED(status)) return fail("join cgroup", cgroup.node(), "its first process could not");
+  return killed;
+}
+
+// One whose last process was just reaped answers EBUSY for a moment.
+Result<> gone(const std::function<Result<>()>& remove) {
+  constexpr int kTries = 500;
+  auto removed = remove();
+  for (int i = 0; i < kTries && !removed && removed.error().code == EBUSY; ++i) {
+    ::poll(nullptr, 0, 2);
+    removed = remove();
+  }
+  return removed;
+}
+
+// As a launch makes one: a node below a root node of ours, its limits set, a process born into it, frozen, killed and
+// gone. `bulkhead clean` knows a private launcher that lives by its name, and removes what of this a killed one left.
 Result<> try_limits(const HostFacts& facts) {
   const CgroupLayout& layout = facts.cgroups;
   if (layout.mode == CgroupMode::none) return fail(layout.reason, "", "");
-  const std::string root = "bulkhead-p" + std::to_string(::getpid());  // if we are killed, `bulkhead clean` finds it
+  if (::prctl(PR_SET_NAME, "bulkhead-launch") != 0) return errno_error("take a launcher's name");
+  const std::string root = "bulkhead-p" + std::to_string(::getpid());
   const auto attempt = [&]() -> Result<> {
     BULKHEAD_ASSIGN(Cgroup cgroup, Cgroup::create(layout, root, "wall", {"memory", "cpu", "pids"}));
     BULKHEAD_TRY(cgroup.limit("memory", 64U << 20));
     BULKHEAD_TRY(cgroup.limit("pids", 8));
     BULKHEAD_TRY(cgroup.limit("cpu", 1000));
-    BULKHEAD_TRY(cgroup.set_frozen(true));
-    BULKHEAD_TRY(cgroup.kill());
-    return cgroup.remove();
+    BULKHEAD_ASSIGN(const pid_t first, born_into(cgroup));
+    const auto frozen = cgroup.set_frozen(true);
+    BULKHEAD_TRY(ended_with(cgroup, first));
+    BULKHEAD_TRY(frozen);
+    return gone([&] { return cgroup.remove(); });
   };
   auto done = attempt();
-  const auto removed = remove_cgroup_root(layout, root);
+  const auto removed = gone([&] { return remove_cgroup_root(layout, root); });
   return done ? removed : done;
 }
 
@@ -227,13 +274,11 @@ std::function<Result<>()> attempt_of(Wall wall, const HostFacts& facts) {
 }
 
 Result<> build_workspace(const std::string& at) {
-  BULKHEAD_TRY(enter_own_mounts());
-  BULKHEAD_ASSIGN(const UidSpace space, own_uid_space());
-  BULKHEAD_ASSIGN(const RangeNamespace range, last_range());
+  BULKHEAD_ASSIGN(const TriedRange range, take_range());
   const WorkspaceMount workspace{.name = "wall",
                                  .lower = at + "/lower",
                                  .lower_uid = 0,
-                                 .range_base = space.first + (space.count - 1) * space.step,
+                                 .range_base = range.base,
                                  .upper = at + "/rw/upper",
                                  .work = at + "/rw/work"};
   for (const std::string& directory : {at + "/lower", at + "/rw", workspace.upper, workspace.work, at + "/staging"})
@@ -241,7 +286,7 @@ Result<> build_workspace(const std::string& at) {
   const uid_t owner = workspace.range_base + kInsideUserId;
   for (const std::string& directory : {workspace.upper, workspace.work})
     if (::chown(directory.c_str(), owner, owner) != 0) return errno_error("chown", directory);
-  BULKHEAD_ASSIGN(const Fd overlay, make_workspace_overlay(workspace, range.fd.get(), at + "/staging"));
+  BULKHEAD_ASSIGN(const Fd overlay, make_workspace_overlay(workspace, range.made->fd.get(), at + "/staging"));
   return {};
 }
 
@@ -256,9 +301,17 @@ MissingWalls try_walls(const WallSet& walls, const HostFacts& facts) {
   return missing;
 }
 
+Result<Fd> lock_try(const std::string& directory) {
+  BULKHEAD_ASSIGN(Fd fd, open_file(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
+    return errno_error("lock", directory, errno == EWOULDBLOCK ? EBUSY : errno);
+  return fd;
+}
+
 std::optional<std::string> try_workspaces(const std::string& directory) {
-  std::string at = directory + "/bulkhead-try-XXXXXX";
+  std::string at = directory + "/" + kTryPrefix + "XXXXXX";
   if (::mkdtemp(at.data()) == nullptr) return errno_error("make directory below", directory).error().text();
+  const auto ours = lock_try(at);
   auto missing = in_child([&] { return build_workspace(at); });
   if (const auto removed = remove_tree(at); !removed && !missing) missing = removed.error().text();
   return missing;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "sandbox/host/host_facts.h"
+#include "sandbox/sys/fd.h"
 
 namespace bulkhead {
 
@@ -16,5 +17,8 @@ MissingWalls try_walls(const WallSet& walls, const HostFacts& facts);
 
 // In a directory of its own below `directory`, which must be where workspaces would be.
 std::optional<std::string> try_workspaces(const std::string& directory);
+inline constexpr const char* kTryPrefix = "bulkhead-try-";
+// Such a directory, while nobody tries in it: EBUSY while somebody does. The lock is the descriptor's.
+Result<Fd> lock_try(const std::string& directory);
 
 }  // namespace bulkhead

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/launch/helper_answer.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/sys/channel.h"
 
@@ -46,9 +47,16 @@ std::unexpected<Error> context_error(const char* operation, int context) {
   return std::unexpected(std::move(error));
 }
 
+Result<> end_with(pid_t launcher) {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno_error("end with the launcher");
+  if (getppid() != launcher) return fail("end with the launcher", "", "it has ended");
+  return {};
+}
+
 // Runs in a process of its own, whose working directory is a staging tmpfs that the range may traverse: the state tree
 // above the real directories is closed to it, so the overlay is given relative names.
-Result<Fd> build(const WorkspaceMount& workspace, int range_namespace, const std::string& staging) {
+Result<Fd> build(const WorkspaceMount& workspace, int range_namespace, const std::string& staging, pid_t launcher) {
+  BULKHEAD_TRY(end_with(launcher));
   if (unshare(CLONE_NEWNS) != 0) return errno_error("unshare mounts");
   BULKHEAD_ASSIGN(const Fd id_map, make_id_map(workspace.lower_uid, workspace.range_base + kInsideUserId));
   BULKHEAD_ASSIGN(const Fd lower,
@@ -68,6 +76,7 @@ Result<Fd> build(const WorkspaceMount& workspace, int range_namespace, const std
   if (unshare(CLONE_NEWNS) != 0) return errno_error("unshare mounts");
   if (syscall(SYS_setresgid, 0, 0, 0) != 0 || syscall(SYS_setresuid, 0, 0, 0) != 0)
     return errno_error("become the range's root");
+  BULKHEAD_TRY(end_with(launcher));  // other ids have cleared it, prctl(2)
   Fd context(fsopen("overlay", FSOPEN_CLOEXEC));
   if (!context.valid()) return errno_error("open file system", "overlay");
   const std::string upper = "rw/" + workspace.upper.substr(workspace.upper.rfind('/') + 1);
@@ -89,26 +98,20 @@ Result<Fd> build(const WorkspaceMount& workspace, int range_namespace, const std
 
 Result<Fd> make_workspace_overlay(const WorkspaceMount& workspace, int range_namespace, const std::string& staging) {
   BULKHEAD_ASSIGN(auto channels, Channel::pair());
+  const pid_t launcher = getpid();
   const pid_t pid = fork();
   if (pid < 0) return errno_error("fork");
   if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    auto overlay = build(workspace, range_namespace, staging);
-    const auto sent =
-        overlay ? channels.second.send("ok", {overlay->get()})
-                : channels.second.send("e" + std::to_string(overlay.error().code) + ":" + overlay.error().text());
-    _exit(sent ? 0 : 1);
+    auto overlay = build(workspace, range_namespace, staging, launcher);
+    const bool told = overlay ? answer_with(channels.second, {}, {overlay->get()})
+                              : answer_with(channels.second, std::unexpected(overlay.error()), {});
+    _exit(told ? 0 : 1);
   }
   channels.second.take().reset();
-  auto answer = channels.first.receive();
+  auto made = hear_answer(channels.first, 1);
   while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
-  if (!answer) return std::unexpected(answer.error());
-  if (!*answer) return fail("mount workspace", workspace.name, "its helper died");
-  if ((*answer)->text != "ok" || (*answer)->fds.size() != 1) {
-    const auto& text = (*answer)->text;
-    return fail("mount workspace", workspace.name, text.substr(text.find(':') + 1));
-  }
-  return std::move((*answer)->fds.front());
+  if (!made) return fail("mount workspace", workspace.name, made.error().text(), made.error().hint);
+  return std::move(made->front());
 }
 
 }  // namespace bulkhead

@@ -20,7 +20,8 @@ constexpr std::uint64_t kMostOutput = 1ULL << 36;  // 64 GiB
 constexpr std::uint64_t kLeastDisk = 16ULL << 20;
 constexpr std::uint64_t kMostDisk = 8ULL << 40;  // what ext4 without 64-bit block numbers holds, tables included
 constexpr std::uint64_t kLeastInodes = 64;
-constexpr std::uint64_t kBytesPerInode = 4096;  // a file system of its own cannot have more
+constexpr std::uint64_t kMostBytesPerInode = 4ULL << 20;  // it has them, asked for or not
+constexpr std::uint64_t kBytesPerInode = 4096;            // a file system of its own cannot have more
 
 bool is_unlimited(const JsonNode& node) { return node.value() == "unlimited"; }
 
@@ -122,7 +123,11 @@ Result<> PolicyReader::read_limits() {
   BULKHEAD_ASSIGN(const auto inodes, at("inodes").integer(kLeastInodes, kMostDisk / kBytesPerInode));
   if (is_unlimited(at("disk"))) return needs(Loosening::unbounded_disk, at("disk"), "a sandbox without a disk limit");
   BULKHEAD_ASSIGN(out.disk_bytes, read_bytes(at("disk"), kLeastDisk, kMostDisk));
-  out.disk_inodes = std::min(inodes, out.disk_bytes / kBytesPerInode);
+  const std::uint64_t least = (out.disk_bytes + kMostBytesPerInode - 1) / kMostBytesPerInode;
+  const bool given = out.origins["inodes"] != "built-in";
+  if (given && inodes < least)
+    return at("inodes").expected("at least " + std::to_string(least) + ", one for each 4Mi of limits.disk");
+  out.disk_inodes = std::min(std::max(inodes, least), out.disk_bytes / kBytesPerInode);
   return {};
 }
 

@@ -13,6 +13,7 @@
 #include "sandbox/launch/disk_leftovers.h"
 #include "sandbox/launch/image_store.h"
 #include "sandbox/launch/launcher_client.h"
+#include "sandbox/launch/wall_tries.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -80,16 +81,6 @@ Result<> remove_cgroups(const CgroupLayout& cgroups, const std::string& root) {
   }
 }
 
-// Those of a launcher that has just ended may take a moment to go.
-std::vector<std::string> loop_devices_left(const StatePaths& state) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-  while (true) {
-    auto left = loop_devices_below(state.root());
-    if (left.empty() || std::chrono::steady_clock::now() > deadline) return left;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-}
-
 void find_images(const std::string& store, std::chrono::hours age, std::vector<Leftover>& out) {
   for (const std::string& name : entries(store)) {
     const std::string path = store + "/" + name;
@@ -118,7 +109,8 @@ Result<> remove(const StatePaths& state, const CgroupLayout& cgroups, const Left
   switch (leftover.kind) {
     case LeftoverKind::launcher: {
       BULKHEAD_ASSIGN(auto launcher, LauncherClient::connect(leftover.name));
-      return launcher.shutdown();
+      BULKHEAD_TRY(launcher.shutdown());
+      return launcher.wait_for_end(std::chrono::seconds(30));
     }
     case LeftoverKind::processes:
       return end_processes(cgroups, leftover.name);
@@ -130,14 +122,20 @@ Result<> remove(const StatePaths& state, const CgroupLayout& cgroups, const Left
     case LeftoverKind::half_image:
     case LeftoverKind::unused_image:
       return remove_image(leftover.name);
+    case LeftoverKind::tried: {
+      const auto lock = lock_try(leftover.name);
+      if (!lock && (lock.error().code == ENOENT || lock.error().code == EBUSY)) return {};
+      if (!lock) return std::unexpected(lock.error());
+      return remove_tree(leftover.name);
+    }
     case LeftoverKind::mount_point:
     case LeftoverKind::half_base:
     case LeftoverKind::run_directory:
       return remove_tree(leftover.name);
     case LeftoverKind::loop_device:
-      return detach_loop_device(leftover.name);
+      return wait_for_loop_device(leftover.name, state.root(), std::chrono::seconds(10));
     case LeftoverKind::bound:
-      return lift_bound(state.root(), static_cast<std::uint32_t>(std::stoul(leftover.name)));
+      return lift_abandoned(state.root());
   }
   return {};
 }
@@ -159,6 +157,8 @@ std::string text(const Leftover& leftover) {
       return with("socket that nobody serves:");
     case LeftoverKind::mount_point:
       return with("mount point");
+    case LeftoverKind::tried:
+      return with("directory of a try of this host's walls:");
     case LeftoverKind::half_base:
       return with("half-made base");
     case LeftoverKind::half_image:
@@ -187,6 +187,9 @@ std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout
   if (!survivors.daemon && !survivors.launcher)
     for (const std::string& name : entries(state.mounts()))
       out.push_back({LeftoverKind::mount_point, state.mounts() + "/" + name, ""});
+  for (const std::string& name : entries(state.root()))
+    if (name.starts_with(kTryPrefix) && lock_try(state.root() + "/" + name))
+      out.push_back({LeftoverKind::tried, state.root() + "/" + name, ""});
   if (!survivors.daemon)
     for (const std::string& repository : entries(state.bases()))
       for (const std::string& commit : entries(state.bases() + "/" + repository))
@@ -197,7 +200,7 @@ std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout
     if (!survivors.live_runs.contains(run) && !survivors.kept_runs.contains(run))
       out.push_back({LeftoverKind::run_directory, state.runs() + "/" + run, ""});
   if (!survivors.daemon && !survivors.launcher)
-    for (const std::string& device : loop_devices_left(state))
+    for (const std::string& device : loop_devices_of(state.root()))
       out.push_back({LeftoverKind::loop_device, device, "of a disk below the state directory"});
   for (const std::uint32_t project : abandoned_bounds(state.root()))
     out.push_back({LeftoverKind::bound, std::to_string(project), "nothing counts for it"});
@@ -210,8 +213,7 @@ std::vector<Error> remove_leftovers(const StatePaths& state, const CgroupLayout&
   for (const Leftover& leftover : leftovers)
     if (auto removed = remove(state, cgroups, leftover); !removed) problems.push_back(std::move(removed).error());
   // With their files gone more bounds are of nothing.
-  for (const std::uint32_t project : abandoned_bounds(state.root()))
-    if (auto lifted = lift_bound(state.root(), project); !lifted) problems.push_back(std::move(lifted).error());
+  if (auto lifted = lift_abandoned(state.root()); !lifted) problems.push_back(std::move(lifted).error());
   return problems;
 }
 

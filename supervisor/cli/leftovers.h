@@ -19,6 +19,7 @@ enum class LeftoverKind {
   cgroup,
   socket,
   mount_point,
+  tried,
   half_base,
   half_image,
   unused_image,
@@ -47,10 +48,11 @@ struct Survivors {
 };
 
 // Private launchers (`sandbox run`) name their cgroup root after their pid: those of dead ones are leftovers, too.
+// A launcher that lives without a daemon comes first, and alone of what is its: that is found when it has ended.
 std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout& cgroups, const Survivors& survivors);
 
-// In the order of `leftovers`. Goes on after a failure; the problems are the answer. Blocks until killed processes are
-// gone, at most ten seconds.
+// In the order of `leftovers`. Goes on after a failure; the problems are the answer. Blocks until killed processes and
+// their loop devices are gone, at most ten seconds for each, and until a launcher is.
 std::vector<Error> remove_leftovers(const StatePaths& state, const CgroupLayout& cgroups,
                                     const std::vector<Leftover>& leftovers);
 

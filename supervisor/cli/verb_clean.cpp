@@ -149,8 +149,22 @@ Outcome<int> clean_verb(const Context& context, const CleanOptions& options) {
   }
   // A run that could not be ended keeps its directory: a later daemon needs it to give back what the run holds.
   for (const std::string& run : state->interrupted) state->survivors.kept_runs.insert(run);
-  auto leftovers = find_leftovers(context.state, host->cgroups, state->survivors);
-  std::ranges::move(remove_leftovers(context.state, host->cgroups, leftovers), std::back_inserter(problems));
+  std::vector<Leftover> leftovers;
+  const auto remove = [&](std::vector<Leftover> found) {
+    auto failed = remove_leftovers(context.state, host->cgroups, found);
+    const bool all = failed.empty();
+    std::ranges::move(failed, std::back_inserter(problems));
+    std::ranges::move(found, std::back_inserter(leftovers));
+    return all;
+  };
+  // What a launcher without a daemon has is nobody's once it has ended, and found then.
+  auto found = find_leftovers(context.state, host->cgroups, state->survivors);
+  if (!found.empty() && found.front().kind == LeftoverKind::launcher) {
+    state->survivors.launcher = !remove({found.front()});
+    found = find_leftovers(context.state, host->cgroups, state->survivors);
+    std::erase_if(found, [](const Leftover& leftover) { return leftover.kind == LeftoverKind::launcher; });
+  }
+  remove(std::move(found));
   for (const Leftover& leftover : leftovers) {
     const bool alive = leftover.kind == LeftoverKind::launcher || leftover.kind == LeftoverKind::processes;
     out_line((alive ? "ended " : "removed ") + text(leftover));

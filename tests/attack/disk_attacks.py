@@ -7,6 +7,7 @@ from git_attacks import BLOCKED, NOT_TRIED, SUCCEEDED, git
 # Each ends with 0 when it could keep it all.
 FILLERS = {
     "disk_fill": ["/bin/sh", "-c", "head -c 24M /dev/zero >big && head -c 24M /dev/zero >~/big && test -s big -a -s ~/big"],
+    "workspace_fill": ["/bin/sh", "-c", "head -c 48M /dev/zero >big && test -s big"],
     "inode_fill": ["/usr/bin/python3", "-c", "import os\nfor i in range(1200):\n  open(f'f{i}', 'w').close()\n  os.symlink('x', os.path.expanduser(f'~/l{i}'))"],
 }
 

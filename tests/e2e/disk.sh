@@ -22,7 +22,7 @@ YAML
 expect 1 "" bulkhead run --name full "$scratch/run.yaml"
 for agent in bytes home; do
   same "$agent" disk_full "$(report full "agents['$agent']['attempts'][0]['ended']['reason']")"
-  grep -qE "^ *[0-9.]+s +$agent +out of disk after .*, by built-in|$agent +out of disk after .*limits.disk 32Mi" "$output" ||
+  grep -qE "^ *[0-9.]+s +$agent +out of disk after .*, by /limits/disk .*limits\.disk 32Mi" "$output" ||
     fail "$agent: not said on the terminal"
   [[ $(report full "agents['$agent']['attempts'][0]['ended']['detail']") == "disk full: used "*"Mi of limits.disk 32Mi" ]] ||
     fail "$agent: $(report full "agents['$agent']['attempts'][0]['ended']['detail']")"
@@ -45,18 +45,33 @@ tasks:
   again:
     limits: {disk: 32Mi}
     restart: {attempts: 2, backoff: 10ms}
+    inputs: {/go: go}
     command:
       - sh
       - -c
       - |
         if [ "\$BULKHEAD_ATTEMPT" = 1 ]; then
           truncate -s 1T ~/sparse && head -c 4M /dev/zero >~/some && echo a >a && git add a && git commit -qm a
-          sleep 1; head -c 100M /dev/zero >big
+          until [ -e /go/on ]; do sleep 0.05; done
+          head -c 100M /dev/zero >big
         else
           test "\$(stat -c %s ~/sparse)" = 1099511627776 && test "\$(stat -c %s ~/some)" = 4194304 && test ! -e big && cat a
         fi
 YAML
-expect 0 "" bulkhead run --name again "$scratch/again.yaml"
+mkdir "$scratch/go"
+seen() { report "$1" "agents['$2']['checkpoints'][0]" | grep -qE "'taken': True|'problem': '[^']"; }
+goes_on() { # RUN AGENT: once its first checkpoint was tried
+  local status=0 run
+  rm -f "$scratch/go/on"
+  bulkhead run --name "$1" "$scratch/$1.yaml" >"$scratch/client" 2>&1 &
+  run=$!
+  wait_for seen "$1" "$2"
+  touch "$scratch/go/on"
+  wait "$run" || status=$?
+  cp "$scratch/client" "$output"
+  same "how run $1 ended" 0 "$status"
+}
+goes_on again again
 same "first attempt" disk_full "$(report again "agents['again']['attempts'][0]['ended']['reason']")"
 same "second attempt" 1 "$(report again "agents['again']['attempts'][1]['resumed_from']['n']")"
 nothing_left "after a second attempt"
@@ -69,6 +84,7 @@ base: main
 tasks:
   names:
     limits: {disk: 32Mi, inodes: 600}
+    inputs: {/go: go}
     command:
       - python3
       - -c
@@ -78,9 +94,9 @@ tasks:
         for i in range(1000): os.link('/home/agent/f', f'/home/agent/l{i}')
         open('new', 'w').close()
         subprocess.check_call('git add new && git commit -qm new', shell=True)
-        time.sleep(2)
+        while not os.path.exists('/go/on'): time.sleep(0.05)
 YAML
-expect 0 "" bulkhead run --name names "$scratch/names.yaml"
+goes_on names names
 [[ $(report names "agents['names']['checkpoints'][0]['problem']") == *"it has more than "*" files"* ]] ||
   fail "the checkpoint: $(report names "agents['names']['checkpoints'][0]")"
 same "its work" done "$(report names "agents['names']['outcome']")"
@@ -93,16 +109,50 @@ if [ "$(bulkhead doctor | sed -n 's/^disk bounds *yes *//p')" = "file systems in
   grep -qF "'unbounded-disk'" "$output" || fail "the word is not named"
   echo '{"version": 1, "allow": ["unbounded-disk"]}' >"$scratch/word.json"
   expect 0 "" without run --policy "$scratch/word.json" --name word -- sh -c 'head -c 1M /dev/zero >~/some'
+  grep -qF "without the wall disk-bounds: task" "$output" || fail "that its disk is not bounded is not said"
+  state=$scratch/other report word "run['missing_walls']" | grep -qF "attach loop device" || fail "the report does not say why"
   expect 0 "workspaces are refused" without doctor
   grep -q "^disk bounds *no " "$output" || fail "doctor does not say it"
+  # The word is for what a host lacks, and not for what fails once.
+  once() { unshare -m sh -c 'd=$1/disks && shift && mount --bind "$d" "$d" && mount -o remount,bind,ro "$d" && exec "$@"' sh "$@"; }
+  mkdir -m 700 "$scratch/third" "$scratch/third/disks"
+  expect 2 "its disk could not be bounded" once "$scratch/third" "$binaries/bulkhead" --state "$scratch/third" run --policy "$scratch/word.json" -- true
 fi
 echo '{"version": 1, "allow": ["unbounded-disk"], "limits": {"disk": "unlimited"}}' >"$scratch/unlimited.json"
 expect 0 "" bulkhead run --policy "$scratch/unlimited.json" --name unlimited -- sh -c 'head -c 1M /dev/zero >~/some'
 nothing_left "after a disk without a bound"
 expect 0 "nothing left behind" bulkhead clean --check
 
-# Kept workspaces keep their disk.
+# A doctor that was killed while it tried; one that still tries is left alone.
+mkdir "$state/bulkhead-try-killed" "$state/bulkhead-try-alive"
+mkdir "$state/bulkhead-try-killed/lower"
+exec 7<"$state/bulkhead-try-alive"
+flock 7
+expect 0 "removed directory of a try" bulkhead clean
+[ ! -e "$state/bulkhead-try-killed" ] && [ -e "$state/bulkhead-try-alive" ] || fail "clean took the wrong one"
+exec 7<&-
+expect 0 "bulkhead-try-alive" bulkhead clean
+expect 0 "nothing left behind" bulkhead clean --check
+
+# Kept workspaces keep their disk: an image, or under a quota what stands in it, until they are asked for.
 expect 0 "" bulkhead run --keep-workspaces --name kept -- sh -c 'echo kept >new'
+kept() { find "$state/runs/kept" -name 'disk-*.img' -size +0 -o -path '*/disk/upper/new' | grep -q .; }
+kept || fail "the kept workspace has no disk"
+expect 0 "nothing left behind" bulkhead clean
+kept || fail "clean took a kept workspace's disk"
 expect 0 "" bulkhead clean --kept
 nothing_left "after kept workspaces were cleaned"
+
+# A launcher that nobody is left for: when clean says that nothing is left, nothing is.
+status=0
+"$binaries/bulkhead" --state "$state" run --name alone -- sh -c 'head -c 24M /dev/zero >big; exec sleep 1004' >"$scratch/client" 2>&1 &
+runs() { [ -n "$(agents_that "sleep 1004")" ]; }
+wait_for runs
+kill -KILL "$(ours bulkheadd)"
+wait $! || status=$?
+same "the client's status" 5 "$status"
+rm "$state"/journal.db*
+expect 0 "ended launcher without a daemon" bulkhead clean
+traces >"$output"
+[ ! -s "$output" ] || fail "clean did not wait for what the launcher had"
 echo "disk: filled by bytes and by inodes, reported, and nobody else touched"

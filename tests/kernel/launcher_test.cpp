@@ -13,39 +13,15 @@
 #include "sandbox/launch/descriptors.h"
 #include "sandbox/launch/uid_ranges.h"
 #include "sandbox/launch/user_namespace.h"
-#include "tests/support/sandbox_fixture.h"
+#include "tests/support/launcher_fixture.h"
 
 namespace bulkhead::test {
 namespace {
 
 using ::testing::HasSubstr;
 
-class RootLauncher : public RootSandboxTest {
+class RootLauncher : public DetachedLauncherTest {
  protected:
-  void start_launcher() override {
-    // An overlay's upper directory cannot stand on an overlay: a machine whose / is one names another place.
-    if (const char* scratch = ::getenv("BULKHEAD_TEST_SCRATCH")) {
-      std::string name = std::string(scratch) + "/bulkhead-test-XXXXXX";
-      ASSERT_NE(::mkdtemp(name.data()), nullptr);
-      ASSERT_TRUE(remove_tree(scratch_));
-      scratch_ = name;
-    }
-    state_ = scratch_ + "/state";
-    ASSERT_TRUE(make_directory(state_, 0700));
-    auto client = LauncherClient::start_detached(launcher_path(), state_, state_ + "/launcher.sock");
-    ASSERT_TRUE(client) << client.error().text();
-    client_ = std::make_unique<LauncherClient>(std::move(*client));
-    cgroup_root_ = cgroup_root_name(state_);
-  }
-  void TearDown() override {
-    if (client_) {
-      EXPECT_TRUE(client_->shutdown());
-      // The channel's end is the launcher's: after it nothing of it is left.
-      while (client_->poll_exits()) ::poll(nullptr, 0, 5);
-    }
-    for (const auto& root : list_cgroup_roots(host_.cgroups)) EXPECT_NE(root, cgroup_root_name(state_));
-    RootSandboxTest::TearDown();
-  }
   void reconnect() {
     client_.reset();
     auto client = LauncherClient::connect(state_ + "/launcher.sock");
@@ -57,12 +33,6 @@ class RootLauncher : public RootSandboxTest {
     ASSERT_EQ(::chmod(path.c_str(), 0755), 0);
     ASSERT_EQ(::lchown(path.c_str(), owner, owner), 0);
   }
-  // The parent of a sandbox's init, from proc_pid_stat(5).
-  static pid_t launcher_pid(pid_t init) {
-    const std::string stat = read_file("/proc/" + std::to_string(init) + "/stat").value();
-    return std::stoi(stat.substr(stat.rfind(')') + 4));
-  }
-  std::string state_;
 };
 
 TEST_F(RootLauncher, SandboxesOutliveAClientAndTheNextFindsThem) {
@@ -175,7 +145,7 @@ TEST_F(RootLauncher, RangesAreSharedWithNobody) {
   const auto first = client_->acquire_range().value();
   const auto second = client_->acquire_range().value();
   EXPECT_NE(first, second);
-  auto other = UidRanges::open("/run/bulkhead/uid-ranges.lock").value();
+  auto other = UidRanges::open(kUidRangesLock).value();
   EXPECT_EQ(other.adopt(first).error().code, EAGAIN);
   ASSERT_TRUE(client_->release_range(first));
   EXPECT_TRUE(other.adopt(first));
@@ -371,12 +341,8 @@ TEST_F(RootLauncher, TheNextLauncherEndsWhatADeadOneLeftAndKnowsHowItEnded) {
   auto quick = plan_for(spec_of(policy()), {"sh", "-c", "exit 9"}, placement("quick"));
   ASSERT_TRUE(client_->launch({.id = "quick", .plan = *quick, .extra_fds = {}}));
   ASSERT_EQ(client_->next_exit()->exit_code, 9);
-  ASSERT_EQ(::kill(launcher_pid(live->pid), SIGKILL), 0);
-  while (client_->poll_exits()) ::poll(nullptr, 0, 5);
-  client_.reset();
-  auto next = LauncherClient::start_detached(launcher_path(), state_, state_ + "/launcher.sock");
-  ASSERT_TRUE(next) << next.error().text();
-  client_ = std::make_unique<LauncherClient>(std::move(*next));
+  kill_launcher();
+  start();
   // Whoever adopted it may not have reaped it yet: what counts is that it runs nowhere.
   EXPECT_TRUE(cgroup_root_processes(host_.cgroups, cgroup_root_name(state_)).empty());
   std::map<std::string, ExitRecord> records;

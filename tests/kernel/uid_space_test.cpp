@@ -34,5 +34,18 @@ TEST(UidSpace, WithTooFewIdsThereAreSingleOnesOrNone) {
   EXPECT_EQ(find_uid_space("", "nonsense"), UidSpace{});
 }
 
+TEST(UidSpace, KnowsWhoseAUidIs) {
+  const UidSpace host{kRangeFirst, kRangeSize, kRangeCount};
+  EXPECT_EQ(host.range_of(kRangeFirst + 3 * kRangeSize + 1000), kRangeFirst + 3 * kRangeSize);
+  EXPECT_EQ(host.range_of(kRangeFirst - 1), std::nullopt);
+  EXPECT_EQ(host.range_of(kRangeFirst + kRangeCount * kRangeSize), std::nullopt);
+  const UidSpace container{65536, kRangeSize, 14};
+  EXPECT_EQ(container.range_of(65536 + kRangeSize + 7), 65536 + kRangeSize);
+  EXPECT_EQ(container.range_of(kRangeFirst), std::nullopt);
+  const UidSpace single{51000, 1, 8000};
+  EXPECT_EQ(single.range_of(51003), 51003u);
+  EXPECT_EQ(UidSpace{}.range_of(51003), std::nullopt);
+}
+
 }  // namespace
 }  // namespace bulkhead

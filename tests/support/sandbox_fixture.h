@@ -136,9 +136,10 @@ class RootSandboxTest : public ::testing::Test {
     }
     return false;
   }
-  static std::set<int> children() {
-    const std::string self = std::to_string(::getpid());
-    std::istringstream list(read_file("/proc/" + self + "/task/" + self + "/children").value());
+  static std::set<int> children() { return children_of(::getpid()); }
+  static std::set<int> children_of(pid_t parent) {
+    const std::string process = std::to_string(parent);
+    std::istringstream list(read_file("/proc/" + process + "/task/" + process + "/children").value_or(""));
     std::set<int> pids;
     for (int pid = 0; list >> pid;) pids.insert(pid);
     return pids;

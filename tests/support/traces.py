@@ -6,9 +6,11 @@ Without an argument everything that could be Bulkhead's: comparing the output fr
 that run left. With a state directory only what is of that one: nothing, once its runs are over. --cgroup tells the name
 of its cgroup.
 """
+import fcntl
 import os
 import sys
 
+LOOP_GET_STATUS64 = 0x4C05
 FIRST_RANGE_UID = 0x70000000  # agents and workers have their uids from here
 
 
@@ -65,12 +67,25 @@ def entries(directory, keep):
             yield "file", os.path.join(directory, name)
 
 
-def loop_devices(word):
-    """By their files, named still or not."""
+def loop_devices(ours):
+    """By the name they were given (disk_owner() in sandbox/launch/disk_image.cpp): their files may have none any more."""
     for name in os.listdir("/sys/block"):
-        file = read(f"/sys/block/{name}/loop/backing_file").strip()
-        if word in file:
-            yield "loop-device", f"{name} {file}"
+        if read(f"/sys/block/{name}/loop/autoclear") != "1\n":
+            continue
+        status = bytearray(232)  # struct loop_info64, linux/loop.h
+        try:
+            device = os.open(f"/dev/{name}", os.O_RDONLY)
+        except OSError:
+            continue
+        try:
+            fcntl.ioctl(device, LOOP_GET_STATUS64, status)
+        except OSError:  # it is free by now
+            continue
+        finally:
+            os.close(device)
+        owner = status[56:120].split(b"\0")[0].decode(errors="replace")
+        if ours(owner):
+            yield "loop-device", f"{name} {owner}"
 
 
 def root_name(state):
@@ -95,7 +110,7 @@ def traces_of(state):
         for line in read(f"/proc/{number}/mountinfo").splitlines():
             if state in line:
                 yield "mount", line.split(" ")[4]
-    yield from loop_devices(state + "/")
+    yield from loop_devices(lambda owner: owner == root)
     for directory in ("runs", "mnt"):
         yield from entries(f"{state}/{directory}", lambda name: True)
 
@@ -103,7 +118,7 @@ def traces_of(state):
 def traces():
     yield from cgroups()
     yield from processes()
-    yield from loop_devices("bulkhead")
+    yield from loop_devices(lambda owner: owner.startswith("bulkhead"))
     for directory in ("/tmp", "/var/tmp", "/dev/shm"):
         yield from entries(directory, lambda name: "bulkhead" in name)
     # The lock that keeps launchers from taking the same uid range stays: removing it would race.

@@ -1,7 +1,6 @@
 #include "supervisor/core/daemon/attempt_disk.h"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,35 +10,48 @@
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
+namespace {
 
-Result<> prepare_disks(RunContext& run) {
+constexpr std::chrono::milliseconds kPause{5};
+constexpr std::chrono::seconds kStillInUse{5};  // a dead launcher's sandboxes are killed when the next one starts
+
+}  // namespace
+
+Async<> prepare_disks(RunContext& run) {
   for (const auto& [task, spec] : run.specs) {
     const DiskLimits limits{.bytes = spec.limits().disk_bytes, .inodes = spec.limits().disk_inodes};
     if (limits.bytes == 0) {
-      run.unbounded_disks.insert(task);
+      run.unbounded_disks[task];
       continue;
     }
-    const auto how = run.site.launcher.call([&](LauncherClient& c) { return c.prepare_disk(limits); });
+    const auto ask = [&] { return run.site.launcher.call([&](LauncherClient& c) { return c.prepare_disk(limits); }); };
+    auto how = ask();
+    for (; !how && how.error().code == EINPROGRESS; how = ask()) co_await pause_for(kPause);
     if (how) continue;
-    if (spec.allows(Loosening::unbounded_disk)) {
-      spdlog::warn("{} {}: its disk is not bounded, as its policy allows: {}", run.run, task, how.error().text());
-      run.unbounded_disks.insert(task);
-      continue;
-    }
-    return fail("task " + task, "/limits/disk", "this host cannot bound a disk: " + how.error().text(),
-                how.error().hint);
+    const Error& why = how.error();
+    if (why.code != kNoDiskBounds)
+      co_return fail("task " + task, "/limits/disk", "its disk could not be bounded: " + why.text(), why.hint);
+    if (!spec.allows(Loosening::unbounded_disk))
+      co_return fail("task " + task, "/limits/disk", "this host cannot bound a disk: " + why.text(), why.hint);
+    run.unbounded_disks[task] = why.text();
   }
-  return {};
+  co_return Result<>{};
 }
 
-DiskLimits disk_limits(const RunContext& run, const std::string& agent) {
+void note_unbounded_disks(RunContext& run) {
+  for (const auto& [task, why] : run.unbounded_disks)
+    if (!why.empty()) run.note("", 0, WallMissing{.wall = "disk-bounds", .answer = "task " + task + ": " + why});
+}
+
+Result<DiskLimits> disk_limits(const RunContext& run, const std::string& agent) {
+  if (run.unbounded_disks.contains(agent)) return DiskLimits{};
   const auto spec = run.specs.find(agent);
-  if (spec == run.specs.end() || run.unbounded_disks.contains(agent)) return {};
-  return {.bytes = spec->second.limits().disk_bytes, .inodes = spec->second.limits().disk_inodes};
+  if (spec == run.specs.end()) return fail("bound disk", agent, "its policy is not known to this supervisor");
+  return DiskLimits{.bytes = spec->second.limits().disk_bytes, .inodes = spec->second.limits().disk_inodes};
 }
 
 Result<Fd> make_disk(RunContext& run, const std::string& agent, const AttemptPaths& paths, std::uint32_t range) {
-  const DiskLimits limits = disk_limits(run, agent);
+  BULKHEAD_ASSIGN(const DiskLimits limits, disk_limits(run, agent));
   if (limits.bytes != 0)
     return run.site.launcher.call([&](LauncherClient& c) { return c.attach_disk(paths.directory(), range, limits); });
   // The same shape: passed through by the range, and marked as its.
@@ -49,8 +61,15 @@ Result<Fd> make_disk(RunContext& run, const std::string& agent, const AttemptPat
   return open_file(paths.disk(), O_PATH | O_DIRECTORY | O_NOFOLLOW);
 }
 
-Result<Fd> open_disk(RunContext& run, const AttemptPaths& paths) {
-  return run.site.launcher.call([&](LauncherClient& c) { return c.attach_disk(paths.directory(), 0); });
+Async<Fd> open_disk(RunContext& run, AttemptPaths paths) {
+  const auto ask = [&] {
+    return run.site.launcher.call([&](LauncherClient& c) { return c.attach_disk(paths.directory(), 0); });
+  };
+  const auto deadline = std::chrono::steady_clock::now() + kStillInUse;
+  auto disk = ask();
+  for (; !disk && disk.error().code == EWOULDBLOCK && std::chrono::steady_clock::now() < deadline; disk = ask())
+    co_await pause_for(kPause);
+  co_return disk;
 }
 
 std::string disk_path(const Fd& disk) { return "/proc/self/fd/" + std::to_string(disk.get()); }

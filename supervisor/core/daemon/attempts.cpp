@@ -349,6 +349,7 @@ asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action) {
   runtime.killed.reset();
   CommandRun command;
   if (!co_await prepare_attempt(run, action, command, paths)) co_return;
+  const auto disk = co_await open_disk(run, paths);
   if (runtime.killed) {
     AttemptEnded ended;
     ended.reason = *runtime.killed;
@@ -360,7 +361,6 @@ asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action) {
   command.argv = task.command.argv();
   if (task.explain && can_be_observed(run.specs.at(task.name).seccomp())) command.observations = paths.observations();
   const auto plan = plan_command(run, task, command);
-  const auto disk = open_disk(run, paths);
   auto upper = disk ? open_beneath(disk->get(), "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW)
                     : Result<Fd>(std::unexpected(disk.error()));
   const Stamp head = upper ? head_stamp(upper->get()) : Stamp{};

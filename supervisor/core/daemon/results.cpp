@@ -37,7 +37,8 @@ Async<Imported> import_work(RunContext& run, Import action) {
     if (::lchown(work.c_str(), range + 1000, range + 1000) != 0) co_return errno_error("chown", work);
   } else {
     name = attempt_mount(run, action.agent, action.attempt);
-    BULKHEAD_CO_ASSIGN(const Fd disk, open_disk(run, paths.attempt(action.attempt)));  // after a launcher that died
+    BULKHEAD_CO_ASSIGN(const Fd disk,
+                       co_await open_disk(run, paths.attempt(action.attempt)));  // after a launcher that died
     upper = paths.attempt(action.attempt).upper();
     work = paths.attempt(action.attempt).work();
   }

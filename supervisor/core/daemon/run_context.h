@@ -50,9 +50,10 @@ struct RunContext {
   std::string object_format = "sha1";
   bool shallow = false;
   std::string committer_name = "Bulkhead", committer_email = "bulkhead@localhost";
-  std::optional<Workflow> workflow;                // none after taking over a run whose request is lost
-  std::map<std::string, SandboxSpec> specs;        // by task
-  std::set<std::string> unbounded_disks;           // tasks whose policy allows it, and has it so
+  std::optional<Workflow> workflow;          // none after taking over a run whose request is lost
+  std::map<std::string, SandboxSpec> specs;  // by task
+  // Tasks whose disk has no bound: why this host has none; empty where their policy wants none.
+  std::map<std::string, std::string> unbounded_disks;
   std::map<std::string, PreparedImage> images;     // by task, of those whose root is one
   std::map<std::string, std::string> environment;  // the caller's, for policies to pass
   WallSet forgo;                                   // walls that are missing here and that none of its policies requires

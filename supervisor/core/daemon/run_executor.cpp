@@ -7,6 +7,7 @@
 
 #include "sandbox/plan/required_walls.h"
 #include "sandbox/sys/files.h"
+#include "supervisor/core/daemon/attempt_disk.h"
 #include "supervisor/core/daemon/attempts.h"
 #include "supervisor/core/daemon/image_roots.h"
 #include "supervisor/core/daemon/results.h"
@@ -65,6 +66,7 @@ Result<> RunExecutor::begin(std::vector<Event> plan) {
   const MissingWalls missing = missing_walls(context_.site.host);
   for (const Wall wall : context_.forgo)
     record(make_event(context_.run, "", 0, WallMissing{.wall = std::string(name(wall)), .answer = missing.at(wall)}));
+  note_unbounded_disks(context_);
   return {};
 }
 

@@ -79,7 +79,7 @@ Async<> prepare_run(RunContext& run, RunRequest request) {
     run.specs.emplace(name, std::move(spec));
   }
   BULKHEAD_CO_ASSIGN(run.forgo, check_walls(run));
-  BULKHEAD_CO_TRY(prepare_disks(run));
+  BULKHEAD_CO_TRY(co_await prepare_disks(run));
   BULKHEAD_CO_TRY(co_await prepare_images(run));
   run.owner = {.uid = request.caller.uid, .gid = request.caller.gid, .groups = request.caller.groups};
   run.environment = request.caller.environment;

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include "sandbox/launch/uid_space.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/sys/files.h"
 
@@ -13,9 +14,9 @@ std::optional<std::uint32_t> range_of_directory(const std::string& directory) {
   if (::lstat((directory + "/disk").c_str(), &st) == 0)
     owner = st.st_gid;
   else if (::lstat((directory + "/upper").c_str(), &st) == 0)
-    owner = st.st_uid;
-  if (owner < kRangeFirst || (owner - kRangeFirst) / kRangeSize >= kRangeCount) return std::nullopt;
-  return owner - (owner - kRangeFirst) % kRangeSize;
+    owner = st.st_uid - kInsideUserId;
+  static const auto space = own_uid_space();
+  return space ? space->range_of(owner) : std::nullopt;
 }
 
 std::set<std::uint32_t> ranges_on_disk(const AgentPaths& agent) {

@@ -281,9 +281,11 @@ Async<CheckpointTaken> take_checkpoint(RunContext& run, TakeCheckpoint action) {
   BULKHEAD_CO_TRY(make_owned_directory(to.upper(), run.range_of(action.agent)));
   BULKHEAD_CO_TRY(make_owned_directory(to.home(), run.range_of(action.agent)));
   {
-    BULKHEAD_CO_ASSIGN(const Fd disk, open_disk(run, from));  // after a launcher that died
+    BULKHEAD_CO_ASSIGN(const Fd disk, co_await open_disk(run, from));  // after a launcher that died
   }
 
+  // Together no more than the disk they come from: so much times the few that are kept is what checkpoints can take.
+  BULKHEAD_CO_ASSIGN(DiskLimits left, disk_limits(run, action.agent));
   const std::string sandbox = run.agents[action.agent].live_sandbox;
   const bool living = action.kind != CheckpointKind::result && !sandbox.empty();
   const auto start = std::chrono::steady_clock::now();
@@ -294,8 +296,6 @@ Async<CheckpointTaken> take_checkpoint(RunContext& run, TakeCheckpoint action) {
       co_return fail("freeze", sandbox, "it did not come to rest");
     }
   }
-  // Together no more than the disk they come from: so much times the few that are kept is what checkpoints can take.
-  DiskLimits left = disk_limits(run, action.agent);
   auto upper = co_await copy_tree(run, action.agent, from.upper(), to.upper(), left);
   if (upper && left.bytes != 0) {
     left.bytes -= std::min(left.bytes - 1, upper->bytes);

@@ -226,7 +226,9 @@ std::string heading(const RunReport& report) {
   for (const WallMissing& missing : report.without) {
     const WallInfo* info = find_wall(missing.wall);
     out += "  without the wall " +
-           printable(info == nullptr ? missing.wall : missing_text(info->wall, missing.answer), 1000) + "\n";
+           printable(info == nullptr ? missing.wall + ": " + missing.answer : missing_text(info->wall, missing.answer),
+                     1000) +
+           "\n";
   }
   if (report.supervisors > 1)
     out += "  carried on by " + count(report.supervisors - 1, "further supervisor") + " after the first\n";

@@ -240,6 +240,10 @@ TEST(Limits, OfADiskComeTogether) {
   EXPECT_EQ(refusal(R"({"limits": {"disk": "9Ti"}})"), "/limits/disk: expected a size of at most 8Ti, got '9Ti'");
   EXPECT_EQ(refusal(R"({"limits": {"inodes": 5}})"),
             "/limits/inodes: expected a whole number from 64 to 2147483648, got number 5");
+  EXPECT_EQ(spec(R"({"limits": {"disk": "32Gi", "inodes": 8192}})").limits().disk_inodes, 8192U);
+  EXPECT_EQ(spec(R"({"limits": {"disk": "8Ti"}})").limits().disk_inodes, 2097152U);
+  EXPECT_EQ(refusal(R"({"limits": {"disk": "32Gi", "inodes": 1000}})"),
+            "/limits/inodes: expected at least 8192, one for each 4Mi of limits.disk, got number 1000");
   EXPECT_EQ(refusal(R"({"limits": {"inodes": "unlimited"}})"),
             "/limits/inodes: expected a whole number from 64 to 2147483648, got 'unlimited'");
 }
