@@ -121,6 +121,9 @@ refused "user-namespace no-namespaces-below" "${few_ids[@]}"
 command=(sh -c 'test "$(id -u)" -ge 52000 && test "$(id -u)" -lt 60000')
 goes_on "user-namespace no-namespaces-below" "${few_ids[@]}"
 expect 3 "no ids of a sandbox's own are mapped here" env -- "$confine" --ids 1000 -- "$binaries/bulkhead" sandbox run --policy "$scratch/without.yaml" -- true
+# Without the one there is nothing to forbid the other in: it is missing too, and required of itself.
+but user-namespace
+expect 3 "missing walls: no-namespaces-below:" run "${few_ids[@]}"
 
 # -- no-namespaces-below: /proc/sys is read-only, and a user namespace keeps the launcher from another proc to write through
 read_only_sys() {
