@@ -107,8 +107,9 @@ namespace {
 enum class Controllers { none, usual, usual_and_io };
 
 Result<> make_node(const std::string& parent, const std::string& path, Controllers controllers) {
-  // Mostly the nodes above are there already, with the usual controllers.
-  if (controllers != Controllers::usual_and_io &&
+  // Mostly the nodes above are there already, with the usual controllers; but what is above our root is not ours.
+  const bool ours_above = path.contains('/');
+  if ((controllers == Controllers::none || (controllers == Controllers::usual && ours_above)) &&
       (::mkdir((parent + "/" + path).c_str(), 0755) == 0 || errno == EEXIST))
     return {};
   std::string directory = parent;
