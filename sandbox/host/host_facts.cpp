@@ -10,6 +10,7 @@
 #include <set>
 #include <sstream>
 
+#include "sandbox/base/shortage.h"
 #include "sandbox/base/text.h"
 #include "sandbox/host/landlock_abi.h"
 #include "sandbox/sys/files.h"
@@ -72,7 +73,7 @@ std::string why_closed(const std::string& directory) {
 
 // On the v2 tree our root node stands directly below the mount: a node with processes cannot have children with
 // controllers ("no internal processes", cgroup-v2.rst), so the caller's own session is no place for it.
-CgroupLayout find_layout(const std::string& mountinfo, const std::string& own_text) {
+Result<CgroupLayout> find_layout(const std::string& mountinfo, const std::string& own_text) {
   const CgroupMounts mounts = read_mounts(mountinfo);
   const auto own = read_own_cgroups(own_text);
   CgroupLayout layout;
@@ -85,7 +86,9 @@ CgroupLayout find_layout(const std::string& mountinfo, const std::string& own_te
     layout.reason = closed;
     return layout;
   }
-  const std::string available = read_file(mounts.v2 + "/cgroup.controllers").value_or("");
+  const auto listed = read_file(mounts.v2 + "/cgroup.controllers");
+  if (!listed && is_shortage(listed.error().code)) return std::unexpected(listed.error());
+  const std::string available = listed.value_or("");
   if (has_word(available, "memory") && has_word(available, "pids") && has_word(available, "cpu")) {
     layout.mode = CgroupMode::v2;
     layout.io = has_word(available, "io");
@@ -124,7 +127,7 @@ Result<HostFacts> probe_host() {
   facts.kernel = uts.release;
   BULKHEAD_ASSIGN(const std::string mountinfo, read_file("/proc/self/mountinfo"));
   BULKHEAD_ASSIGN(const std::string own, read_file("/proc/self/cgroup"));
-  facts.cgroups = find_layout(mountinfo, own);
+  BULKHEAD_ASSIGN(facts.cgroups, find_layout(mountinfo, own));
   constexpr ino_t kInitialUserNamespace = 0xEFFFFFFD;  // PROC_USER_INIT_INO, include/linux/proc_ns.h
   struct stat own_namespace{};
   facts.in_user_namespace =

@@ -16,6 +16,7 @@
 
 #include <functional>
 
+#include "sandbox/base/shortage.h"
 #include "sandbox/host/landlock_abi.h"
 #include "sandbox/launch/cgroup.h"
 #include "sandbox/launch/child.h"
@@ -29,27 +30,54 @@
 namespace bulkhead {
 namespace {
 
-// Runs `attempt` in a child, whose namespaces, filters and keyrings end with it.
-std::optional<std::string> in_child(const std::function<Result<>()>& attempt) {
+enum Verdict { kStands = 0, kMissing = 1, kUnknown = 2 };  // a child's exit status
+
+Error not_tried(std::string why) {
+  return {.operation = std::move(why),
+          .object = {},
+          .code = 0,
+          .detail = {},
+          .hint = "try again: this host was short of it just then"};
+}
+
+int wait_for(pid_t pid) {
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+  return status;
+}
+
+// Runs `attempt` in a child, whose namespaces, filters and keyrings end with it. `own`: CLONE_NEW…, for what a process
+// must be born with.
+TriedWall in_child(const std::function<Result<>()>& attempt, std::uint64_t own = 0) {
+  const auto judged = [](const Error& error) -> TriedWall {
+    if (is_shortage(error.code)) return std::unexpected(not_tried(error.text()));
+    return error.text();
+  };
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error("pipe").error().text();
-  const Fd answer(ends[0]);
-  Fd tell(ends[1]);
-  const pid_t pid = ::fork();
-  if (pid < 0) return errno_error("fork").error().text();
+  if (::pipe2(ends, O_CLOEXEC) != 0) return judged(errno_error("pipe").error());
+  Fd answer(ends[0]), tell(ends[1]);
+  clone_args arguments{};
+  arguments.flags = own;
+  arguments.exit_signal = SIGCHLD;
+  const auto pid = own == 0 ? ::fork() : static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+  if (pid < 0) return judged(errno_error(own == 0 ? "fork" : "clone3").error());
   if (pid == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    answer.reset();
     const auto done = attempt();
     const std::string text = done ? "" : done.error().text();
     const bool told = ::write(tell.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
-    ::_exit(done && told ? 0 : 1);
+    ::_exit(!told ? kUnknown : done ? kStands : is_shortage(done.error().code) ? kUnknown : kMissing);
   }
   tell.reset();
-  const std::string text = read_fd(answer.get(), 4096).value_or("");
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return std::nullopt;
-  return text.empty() ? "the process that tried it was killed" : text;
+  const auto text = read_fd(answer.get(), 4096);
+  const int status = wait_for(pid);
+  if (!text) return std::unexpected(not_tried(text.error().text()));
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) return "a system call filter kills who tries";
+  if (!WIFEXITED(status)) return std::unexpected(not_tried("the process that tried it was killed"));
+  if (WEXITSTATUS(status) == kStands) return std::nullopt;
+  if (WEXITSTATUS(status) == kMissing && !text->empty()) return *text;
+  return std::unexpected(not_tried(text->empty() ? "the process that tried it said nothing" : *text));
 }
 
 // Made as a launch makes them: all but one with the process, by clone3(2).
@@ -60,8 +88,7 @@ Result<> try_namespaces() {
   const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
   if (pid < 0) return errno_error("clone3");
   if (pid == 0) ::_exit(::unshare(CLONE_NEWCGROUP) == 0 ? 0 : errno);
-  int status = 0;
-  while (::waitpid(static_cast<pid_t>(pid), &status, 0) < 0 && errno == EINTR) continue;
+  const int status = wait_for(static_cast<pid_t>(pid));
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
     return errno_error("unshare cgroups", "", WIFEXITED(status) ? WEXITSTATUS(status) : EINTR);
   return {};
@@ -126,13 +153,14 @@ Result<> try_none_without_range() {
   if (::syscall(SYS_setgroups, 0, nullptr) != 0 || ::syscall(SYS_setresgid, kNobody, kNobody, kNobody) != 0 ||
       ::syscall(SYS_setresuid, kNobody, kNobody, kNobody) != 0)
     return errno_error("become nobody");
-  if (::unshare(CLONE_NEWUSER) != 0) return {};
+  if (::unshare(CLONE_NEWUSER) != 0) return is_shortage(errno) ? Result<>(errno_error("unshare")) : Result<>();
   return fail("everybody can make user namespaces here, and without a range's own there is none to forbid it in", "",
               "");
 }
 
 Result<> try_no_namespaces_below() {
   auto range = last_range();
+  if (!range && is_shortage(range.error().code)) return std::unexpected(range.error());
   if (!range) return try_none_without_range();
   const RangeNamespace made = std::move(*range);
   if (made.below_errno != 0) return errno_error("write", "/proc/sys/user/max_user_namespaces", made.below_errno);
@@ -140,17 +168,12 @@ Result<> try_no_namespaces_below() {
 }
 
 Result<> try_fresh_proc() {
-  if (::unshare(CLONE_NEWPID) != 0) return errno_error("unshare");
-  const auto missing = in_child([]() -> Result<> {  // the pid namespace takes effect for children only
-    BULKHEAD_TRY(enter_own_mounts());
-    const Fd context(::fsopen("proc", FSOPEN_CLOEXEC));
-    if (!context.valid() || ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
-      return errno_error("mount", "proc");
-    const Fd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-    if (!mount.valid()) return errno_error("mount", "proc");
-    return {};
-  });
-  if (missing) return fail(*missing, "", "");
+  BULKHEAD_TRY(enter_own_mounts());
+  const Fd context(::fsopen("proc", FSOPEN_CLOEXEC));
+  if (!context.valid() || ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
+    return errno_error("mount", "proc");
+  const Fd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
+  if (!mount.valid()) return errno_error("mount", "proc");
   return {};
 }
 
@@ -181,7 +204,7 @@ Result<> try_landlock() {
       .handled_files = landlock::file_rights(abi), .handled_net = 0, .scoped = landlock::scopes(abi)};
   const Fd ruleset(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
   if (!ruleset.valid()) return errno_error("landlock_create_ruleset");
-  const Fd root(::open("/", O_PATH | O_CLOEXEC));
+  BULKHEAD_ASSIGN(const Fd root, open_file("/", O_PATH));
   const landlock::PathRule rule{.access = landlock::kReadFile, .parent = root.get()};
   if (::syscall(SYS_landlock_add_rule, ruleset.get(), landlock::kPathRule, &rule, 0) != 0)
     return errno_error("landlock_add_rule");
@@ -247,21 +270,27 @@ Result<> build_workspace(const std::string& at) {
 
 }  // namespace
 
-std::optional<std::string> try_wall(Wall wall, const HostFacts& facts) { return in_child(attempt_of(wall, facts)); }
+TriedWall try_wall(Wall wall, const HostFacts& facts) {
+  auto tried = in_child(attempt_of(wall, facts), wall == Wall::fresh_proc ? CLONE_NEWPID : 0);
+  if (!tried) tried.error().operation = "try the wall " + std::string(name(wall)) + ": " + tried.error().operation;
+  return tried;
+}
 
-MissingWalls try_walls(const WallSet& walls, const HostFacts& facts) {
+Result<MissingWalls> try_walls(const WallSet& walls, const HostFacts& facts) {
   MissingWalls missing;
-  for (const Wall wall : walls)
-    if (auto answer = try_wall(wall, facts)) missing[wall] = *std::move(answer);
+  for (const Wall wall : walls) {
+    BULKHEAD_ASSIGN(auto answer, try_wall(wall, facts));
+    if (answer) missing[wall] = *std::move(answer);
+  }
   return missing;
 }
 
-std::optional<std::string> try_workspaces(const std::string& directory) {
+TriedWall try_workspaces(const std::string& directory) {
   std::string at = directory + "/bulkhead-try-XXXXXX";
   if (::mkdtemp(at.data()) == nullptr) return errno_error("make directory below", directory).error().text();
-  auto missing = in_child([&] { return build_workspace(at); });
-  if (const auto removed = remove_tree(at); !removed && !missing) missing = removed.error().text();
-  return missing;
+  auto tried = in_child([&] { return build_workspace(at); });
+  if (const auto removed = remove_tree(at); !removed && tried && !*tried) return removed.error().text();
+  return tried;
 }
 
 }  // namespace bulkhead

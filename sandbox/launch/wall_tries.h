@@ -10,11 +10,14 @@
 
 namespace bulkhead {
 
-// What the kernel answered, where it does not stand. Wall::workspaces has a try of its own.
-std::optional<std::string> try_wall(Wall wall, const HostFacts& facts);
-MissingWalls try_walls(const WallSet& walls, const HostFacts& facts);
+// What the kernel answered, where it does not stand; an error where that could not be found out just then, for want of
+// memory, descriptors or processes: that is no answer, and nobody goes on without a wall for it. Wall::workspaces has a
+// try of its own.
+using TriedWall = Result<std::optional<std::string>>;
+TriedWall try_wall(Wall wall, const HostFacts& facts);
+Result<MissingWalls> try_walls(const WallSet& walls, const HostFacts& facts);
 
 // In a directory of its own below `directory`, which must be where workspaces would be.
-std::optional<std::string> try_workspaces(const std::string& directory);
+TriedWall try_workspaces(const std::string& directory);
 
 }  // namespace bulkhead

@@ -209,6 +209,10 @@ assert said["sandbox"].startswith("missing walls: limits"), said["sandbox"]
 assert said["policy_line"].startswith("require: ["), said["policy_line"]
 PYTHON
 
+# Where a wall cannot be tried for want of descriptors nobody knows, and that is what is said.
+expect 3 "Too many open files; try again" prlimit --nofile=9 "$binaries/bulkhead" --state "$state" doctor
+grep -q "^user-namespace  *? " "$output" || fail "a wall that could not be tried is not shown as such"
+
 # -- a run: refused by its default policy before anything is made; with another it says so, and its workers go on without, too
 make_repository "$scratch/repository"
 cd "$scratch/repository"

@@ -1,5 +1,6 @@
 // Sandboxes without one of their walls, made on a host that has it: what stands in does what it says.
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include "sandbox/launch/wall_tries.h"
 #include "tests/support/sandbox_fixture.h"
@@ -20,14 +21,41 @@ class RootWallsTest : public RootSandboxTest {
     more["require"] = names;
     return spec_of(policy(std::move(more)));
   }
+  static std::string said(const TriedWall& tried) {
+    return !tried ? "not known: " + tried.error().text() : *tried ? "missing: " + **tried : "stands";
+  }
   Outcome shell(const SandboxSpec& spec, const std::string& script) { return run(spec, {"/bin/sh", "-c", script}); }
 };
 
 TEST_F(RootWallsTest, EveryWallStandsOnThisHost) {
   for (const WallInfo& info : all_walls())
-    if (info.need != WallNeed::runs) EXPECT_EQ(try_wall(info.wall, host_).value_or(""), "") << info.name;
-  EXPECT_EQ(try_workspaces(scratch_).value_or(""), "");
+    if (info.need != WallNeed::runs) EXPECT_EQ(said(try_wall(info.wall, host_)), "stands") << info.name;
+  EXPECT_EQ(said(try_workspaces(scratch_)), "stands");
   EXPECT_TRUE(list_directory(scratch_)->empty()) << "the try left something behind";
+}
+
+// Of descriptors here; of memory or processes it is the same. Whoever goes on without what is missing must not go on
+// without what could not be looked at.
+TEST_F(RootWallsTest, AWallThatCouldNotBeTriedIsNotSaidToBeMissing) {
+  const auto nodes = list_cgroup_roots(host_.cgroups);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const Fd lowest(::dup(STDERR_FILENO));
+  int unknown = 0;
+  for (rlim_t room = 0; room < 12; ++room) {
+    const rlimit few{static_cast<rlim_t>(lowest.get()) + 1 + room, before.rlim_max};
+    std::map<Wall, std::string> answers;
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (const WallInfo& info : all_walls())
+      if (info.need != WallNeed::runs) answers[info.wall] = said(try_wall(info.wall, host_));
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    for (const auto& [wall, answer] : answers) {
+      EXPECT_FALSE(answer.starts_with("missing")) << name(wall) << ", room for " << room << ": " << answer;
+      unknown += answer.starts_with("not known");
+    }
+  }
+  EXPECT_GT(unknown, 12);  // with no room at all it is each of them
+  EXPECT_EQ(list_cgroup_roots(host_.cgroups), nodes);
 }
 
 TEST_F(RootWallsTest, WithoutLimitsItIsKilledWholeAndNotFrozenAndNothingIsMeasured) {
