@@ -116,15 +116,14 @@ void add_wall_time(Builder& b) {
   op.number = static_cast<std::uint64_t>(limits.wall.count());
 }
 
-void add_identity_choice(Builder& b, const WallSet& required) {
+void add_identity_choice(Builder& b) {
   if (!b.place.use_host_identity)
     b.part_of(Wall::user_namespace, [&] {
       Operation& op = b.add(Step::user_namespace, kBuiltIn);
       op.number = b.place.range_base;
-      op.flags =
-          (b.inside_uid() == 0 ? kInsideRoot : 0u) | (required.contains(Wall::no_namespaces_below) ? kNoneBelow : 0u);
+      op.flags = (b.inside_uid() == 0 ? kInsideRoot : 0u) | (b.lacks(Wall::no_namespaces_below) ? 0u : kNoneBelow);
     });
-  if (b.lacks(Wall::no_namespaces_below)) b.part_of(Wall::no_namespaces_below, [] {});
+  b.part_of(Wall::no_namespaces_below, [] {});  // by a flag of that operation
   if (b.in_range()) return;
   if (b.own_uid()) {
     Operation& op = b.add(Step::host_identity, b.spec.origin("require"));
@@ -478,7 +477,7 @@ Result<LaunchPlan> compile_plan(const SandboxSpec& spec, const CommandSpec& comm
   b.part_of(Wall::limits, [&] { add_cgroup(b); });
   add_wall_time(b);
   add_disk(b);
-  add_identity_choice(b, required);
+  add_identity_choice(b);
   add_namespaces(b);
   const std::vector<MountSpec> mounts = merged_mounts(b);
   const OwnMounts own = own_mounts(b, mounts);
