@@ -355,7 +355,8 @@ void add_rlimits(Builder& b) {
   if (b.spec.limits().cpu_time.count() != 0)
     limit("cpu", static_cast<std::uint64_t>(b.spec.limits().cpu_time.count() + 999) / 1000, origin("cpu_time"));
   // Counts all processes and threads of a uid: right for a uid that is the sandbox's own, and nobody else's business.
-  if (b.spec.limits().pids != 0 && !b.place.use_host_identity) limit("nproc", b.spec.limits().pids, origin("pids"));
+  const bool own = !b.place.use_host_identity && !b.place.shares_uid;
+  if (b.spec.limits().pids != 0 && own) limit("nproc", b.spec.limits().pids, origin("pids"));
 }
 
 void add_privileges(Builder& b) {

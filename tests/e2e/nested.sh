@@ -231,6 +231,24 @@ policy: $scratch/without.yaml
 tasks: {a: {command: "true", checkpoint: {every: 10s}}}
 WORKFLOW
 expect 2 "checkpoint.every" read_only_cgroups "$binaries/bulkhead" --state "$state" run "$scratch/flow.yaml"
+# Processes are counted by uid then, and a worker of ours is of the agent's: however many that has, its commit is seen while it lives.
+mkdir "$scratch/go"
+cat >"$scratch/many.yaml" <<WORKFLOW
+version: 1
+repository: $scratch/repository
+policy: $scratch/without.yaml
+tasks:
+  many:
+    command: for i in \$(seq 100); do sleep 1000 & done; echo changed >file; git commit -qam changed; until [ -e /go/on ]; do sleep 0.1; done
+    inputs: {/go: $scratch/go}
+WORKFLOW
+(read_only_cgroups "$binaries/bulkhead" --state "$state" run --name many "$scratch/many.yaml" >"$scratch/log" 2>&1 || true) &
+client=$!
+commit_seen() { bulkhead journal many --events --json >"$scratch/events" && grep -q boundary_seen "$scratch/events"; }
+wait_for commit_seen
+touch "$scratch/go/on"
+wait "$client"
+same "the commit of many" changed "$(git show bulkhead/many/many:file)"
 expect 3 "missing walls: user-namespace" "${none_below[@]}" "$binaries/bulkhead" --state "$state" run --policy "$scratch/nothing.yaml" -- true
 cd "$scratch"
 

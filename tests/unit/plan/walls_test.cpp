@@ -137,6 +137,12 @@ TEST(Walls, WithoutLimitsProcessesHaveLimitsEach) {
   owner.host_uid = 1000;
   policy["allow"] = {"host-identity"};
   EXPECT_EQ(find(plan_of(spec_of(policy), host_without(Wall::limits), owner).value(), Step::rlimit, "nproc"), nullptr);
+  // Nor are an agent's those of a worker that reads its workspace.
+  Placement worker = place();
+  worker.shares_uid = true;
+  const LaunchPlan beside = plan_of(spec_of(policy), host_without(Wall::limits), worker).value();
+  EXPECT_EQ(find(beside, Step::rlimit, "nproc"), nullptr);
+  EXPECT_NE(find(beside, Step::rlimit, "data"), nullptr);
   // Where there is a cgroup, it is what limits.
   EXPECT_EQ(find(plan_of(spec_of(policy), whole_host()).value(), Step::rlimit, "data"), nullptr);
 }
