@@ -197,6 +197,27 @@ TEST(Walls, NamespacesBelowAreForbiddenUnlessThatIsKnownToBeMissing) {
   EXPECT_EQ(find(plan_of(spec_of(all_but(below)), host_without(below)).value(), Step::user_namespace)->flags, 0u);
 }
 
+// Bits mean different things to different steps.
+TEST(Walls, FlagsAreShownByTheirStepsWords) {
+  HostFacts container = whole_host();
+  container.in_user_namespace = true;
+  const LaunchPlan plan =
+      plan_of(spec_of({{"allow", {"inside-root"}}, {"require", {"refusals-seen", "user-namespace"}}}), container)
+          .value();
+  std::map<std::string, json> rows;
+  for (const json& row : to_json(plan).at("operations"))
+    rows[row.at("step").get<std::string>() + row.value("target", "")] = row;
+  EXPECT_EQ(rows.at("user_namespace").at("flags"), "uid 0 inside,no namespaces below");
+  EXPECT_EQ(rows.at("seccomp").at("flags"), "refusals must be seen");
+  EXPECT_EQ(rows.at("proc/proc").at("flags"), "covers");
+  EXPECT_EQ(rows.at("bind/usr").at("flags"), "read-only,optional");
+  EXPECT_EQ(rows.at("bind/dev/null").at("flags"), "noexec,device");
+  const std::string text = render(plan);
+  EXPECT_THAT(text, HasSubstr("user_namespace uids 1879113728-1879179263 [uid 0 inside,no namespaces below]"));
+  EXPECT_THAT(text, HasSubstr("proc /proc [covers]"));
+  EXPECT_THAT(text, HasSubstr("instructions) [refusals must be seen]"));
+}
+
 TEST(Walls, RefusalsAreSeenWhereItCanBeAndMustBeWhereThePolicySaysSo) {
   const auto seccomp = [](const LaunchPlan& plan) { return find(plan, Step::seccomp)->flags; };
   EXPECT_EQ(seccomp(plan_of(spec_of(), whole_host()).value()), 0u);
