@@ -1,6 +1,7 @@
 #include "sandbox/host/host_facts.h"
 
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -118,6 +119,13 @@ Result<CgroupLayout> find_layout(const std::string& mountinfo, const std::string
   return layout;
 }
 
+// A filter above us may answer that the kernel has none: what the kernel shows is believed before the filter is.
+bool has_keyrings() {
+  if (exists("/proc/sys/kernel/keys") || exists("/proc/keys")) return true;
+  constexpr long kNoOperation = -1;
+  return ::syscall(SYS_keyctl, kNoOperation) >= 0 || errno != ENOSYS;
+}
+
 }  // namespace
 
 Result<HostFacts> probe_host() {
@@ -139,6 +147,7 @@ Result<HostFacts> probe_host() {
   if (facts.landlock_abi < landlock::kLeastAbi)
     facts.missing[Wall::landlock] =
         facts.landlock_abi == 0 ? strerrordesc_np(errno) : "ABI 1 refuses renames between directories";
+  facts.keyrings = has_keyrings();
   for (const char* device : {"null", "zero", "full", "random", "urandom", "tty"}) {
     struct stat st{};
     const std::string path = std::string("/dev/") + device;

@@ -29,6 +29,7 @@ struct HostFacts {
   int landlock_abi = 0;                   // 0: none
   std::vector<std::string> device_nodes;  // of those a policy may name, the ones /dev has
   bool in_user_namespace = false;  // our own user namespace is not the host's: most containers that are not root's
+  bool keyrings = true;            // whether this kernel has them
   // Found missing, by reading (probe_host) or by trying (sandbox/launch/wall_tries.h). What was not tried is taken to
   // stand: a launch finds out.
   MissingWalls missing;

@@ -213,9 +213,9 @@ Result<> try_landlock() {
   return {};
 }
 
-Result<> try_keyring() {
-  if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS)
-    return errno_error("join session keyring");  // a kernel without keyrings has none to hide
+Result<> try_keyring(const HostFacts& facts) {
+  if (!facts.keyrings) return {};  // none to hide
+  if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0) return errno_error("join session keyring");
   return {};
 }
 
@@ -240,7 +240,7 @@ std::function<Result<>()> attempt_of(Wall wall, const HostFacts& facts) {
     case Wall::landlock:
       return try_landlock;
     case Wall::keyring:
-      return try_keyring;
+      return [&facts] { return try_keyring(facts); };
     case Wall::refusals_seen:
       return [] { return load(SECCOMP_FILTER_FLAG_NEW_LISTENER); };
     case Wall::workspaces:

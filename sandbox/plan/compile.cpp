@@ -145,7 +145,8 @@ void add_namespaces(Builder& b) {
 
 void add_inside_namespaces(Builder& b) {
   b.add(Step::cgroup_namespace, kBuiltIn);
-  b.part_of(Wall::keyring, [&] { b.add(Step::session_keyring, kBuiltIn); });
+  // A kernel without keyrings has none to hide.
+  if (b.host.keyrings) b.part_of(Wall::keyring, [&] { b.add(Step::session_keyring, kBuiltIn); });
   if (!b.spec.allows(Loosening::host_network)) b.add(Step::loopback, kBuiltIn);
   b.add(Step::hostname, b.spec.origin("hostname")).text = b.spec.hostname();
 }

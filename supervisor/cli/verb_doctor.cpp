@@ -59,6 +59,7 @@ Tried try_all(const Context& context, const HostFacts& facts) {
 std::string standing(const WallInfo& info, const HostFacts& facts) {
   std::string text(info.what);
   if (info.wall == Wall::limits) text += "; cgroup " + std::string(mode_text(facts.cgroups.mode));
+  if (info.wall == Wall::keyring && !facts.keyrings) text = "this kernel has no keyrings";
   if (info.wall == Wall::landlock) {
     text += "; ABI " + std::to_string(facts.landlock_abi) + ": files";
     if (landlock::knows_tcp(facts.landlock_abi)) text += ", TCP ports";

@@ -144,6 +144,9 @@ command=(sh -c 'id -u; ! touch /usr/x')
 goes_on landlock "$confine" --deny landlock_create_ruleset --
 refused keyring "$confine" --deny keyctl --
 goes_on keyring "$confine" --deny keyctl --
+# As if the kernel had none, which has.
+refused keyring "$confine" --deny keyctl=ENOSYS --
+goes_on keyring "$confine" --deny keyctl=ENOSYS --
 # Both at once: one error names both, one policy goes on without both, and requiring one of them is enough to refuse.
 refused "landlock keyring" "$confine" --deny keyctl,landlock_create_ruleset --
 goes_on "landlock keyring" "$confine" --deny keyctl,landlock_create_ruleset --

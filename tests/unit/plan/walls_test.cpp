@@ -230,6 +230,15 @@ TEST(Walls, RefusalsAreSeenWhereItCanBeAndMustBeWhereThePolicySaysSo) {
     EXPECT_FALSE(instruction.code == (BPF_RET | BPF_K) && instruction.k == 0x7fc00000u);  // SECCOMP_RET_USER_NOTIF
 }
 
+TEST(Walls, AKernelWithoutKeyringsHasNoneToHide) {
+  HostFacts host = whole_host();
+  EXPECT_NE(find(plan_of(spec_of(), host).value(), Step::session_keyring), nullptr);
+  host.keyrings = false;
+  const LaunchPlan plan = plan_of(spec_of(), host).value();
+  EXPECT_EQ(find(plan, Step::session_keyring), nullptr);
+  EXPECT_TRUE(plan.left_out.empty());
+}
+
 TEST(Walls, LandlockIsMissingByWhatTheHostsFactsSay) {
   HostFacts host = whole_host();
   for (const int abi : {0, 1}) {
