@@ -440,8 +440,9 @@ Result<> check(const SandboxSpec& spec, const CommandSpec& command, const Placem
   if (ports && !landlock::knows_tcp(host.landlock_abi))
     return fail("plan", "/tcp", "ports need Landlock with ABI 4; this kernel has " + std::to_string(host.landlock_abi),
                 "write 'any', or use Linux 6.7 or newer");
+  const bool limited = !missing_walls(host).contains(Wall::limits);  // else that is what is said
   for (const auto& [key, number] : {std::pair{"io_read", spec.limits().io_read}, {"io_write", spec.limits().io_write}})
-    if (number != 0 && !host.cgroups.io)
+    if (number != 0 && limited && !host.cgroups.io)
       return fail("plan", std::string("/limits/") + key,
                   host.cgroups.mode == CgroupMode::v2
                       ? "needs the io controller, which " + host.cgroups.v2_parent + "/cgroup.controllers does not name"

@@ -147,6 +147,26 @@ TEST(Walls, WithoutLimitsProcessesHaveLimitsEach) {
   EXPECT_EQ(find(plan_of(spec_of(policy), whole_host()).value(), Step::rlimit, "data"), nullptr);
 }
 
+// However it was found that there are no cgroups.
+TEST(Walls, WithoutLimitsInputAndOutputAreNotLimitedEither) {
+  json policy = all_but(Wall::limits);
+  policy["limits"] = {{"io_read", "1Mi"}, {"io_write", "2Mi"}, {"memory_high", "1Gi"}};
+  HostFacts none = whole_host(), tried = host_without(Wall::limits);
+  none.cgroups = {.mode = CgroupMode::none, .v2_parent = {}, .v1 = {}, .reason = "the kernel's answer"};
+  tried.cgroups.io = true;
+  for (const HostFacts& host : {none, tried}) {
+    const auto plan = plan_of(spec_of(policy), host);
+    ASSERT_TRUE(plan) << plan.error().text();
+    for (const char* lost : {"memory_high", "io_read", "io_write"}) {
+      EXPECT_THAT(render(*plan), HasSubstr(std::string("left out: limit_cgroup ") + lost));
+      EXPECT_THAT(about(Wall::limits).lost, HasSubstr(lost));
+    }
+    policy.erase("require");
+    EXPECT_EQ(plan_of(spec_of(policy), host).error().text(), "missing walls: limits: the kernel's answer");
+    policy.update(all_but(Wall::limits));
+  }
+}
+
 TEST(Walls, WithoutAUserNamespaceTheUidIsItsOwnAllTheSame) {
   json policy = all_but(Wall::user_namespace);
   const LaunchPlan plan = plan_of(spec_of(policy), host_without(Wall::user_namespace)).value();
