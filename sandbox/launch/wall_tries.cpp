@@ -94,23 +94,30 @@ Result<> try_namespaces() {
   return {};
 }
 
+// One operation on what stands at the root, `leaf` of it where there is one.
+Result<> perform(Tree& tree, Step step, const char* leaf = nullptr, std::uint32_t flags = 0) {
+  const std::string target = leaf == nullptr ? "/" : std::string("/") + leaf;
+  const ChildOperation op{.step = step,
+                          .target = target.c_str(),
+                          .parent = ".",
+                          .leaf = leaf == nullptr ? "." : leaf,
+                          .text = target.c_str(),  // of a bind: from the same place outside
+                          .flags = flags,
+                          .mode = 0755};
+  if (perform_on_tree(tree, op) != 0) return errno_error(std::string(name(step)), target);
+  return {};
+}
+
 // A root as a plan makes one, and the old one gone.
 Result<> try_mounts() {
   BULKHEAD_TRY(enter_own_mounts());
   BULKHEAD_ASSIGN(const PreparedRoots roots, PreparedRoots::open());
   Tree tree;
-  const auto perform = [&](Step step, const char* target, const char* parent, const char* leaf,
-                           const char* text = nullptr, std::uint32_t flags = 0) -> Result<> {
-    const ChildOperation op{
-        .step = step, .target = target, .parent = parent, .leaf = leaf, .text = text, .flags = flags, .mode = 0755};
-    if (perform_on_tree(tree, op) != 0) return errno_error(std::string(name(step)), target == nullptr ? "" : target);
-    return {};
-  };
-  BULKHEAD_TRY(perform(Step::root_tmpfs, nullptr, nullptr, nullptr));
-  BULKHEAD_TRY(perform(Step::directory, "/usr", ".", "usr"));
-  BULKHEAD_TRY(perform(Step::bind, "/usr", ".", "usr", "/usr", kReadOnly));
-  BULKHEAD_TRY(perform(Step::seal, "/", ".", "."));
-  return perform(Step::pivot, nullptr, nullptr, nullptr);
+  BULKHEAD_TRY(perform(tree, Step::root_tmpfs));
+  BULKHEAD_TRY(perform(tree, Step::directory, "usr"));
+  BULKHEAD_TRY(perform(tree, Step::bind, "usr", kReadOnly));
+  BULKHEAD_TRY(perform(tree, Step::seal));
+  return perform(tree, Step::pivot);
 }
 
 Result<> try_network() {
@@ -167,14 +174,16 @@ Result<> try_no_namespaces_below() {
   return {};
 }
 
-Result<> try_fresh_proc() {
+// With in sight what a sandbox has in sight, and nothing else: the kernel asks whether another /proc is in full view.
+Result<> try_fresh_proc(const HostFacts& facts) {
   BULKHEAD_TRY(enter_own_mounts());
-  const Fd context(::fsopen("proc", FSOPEN_CLOEXEC));
-  if (!context.valid() || ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
-    return errno_error("mount", "proc");
-  const Fd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-  if (!mount.valid()) return errno_error("mount", "proc");
-  return {};
+  Tree tree;
+  BULKHEAD_TRY(perform(tree, Step::root_tmpfs));
+  BULKHEAD_TRY(perform(tree, Step::directory, "proc"));
+  if (facts.in_user_namespace) BULKHEAD_TRY(perform(tree, Step::bind, "proc", kReadOnly | kNoExec));
+  BULKHEAD_TRY(perform(tree, Step::seal));
+  BULKHEAD_TRY(perform(tree, Step::pivot));
+  return perform(tree, Step::proc, "proc", facts.in_user_namespace ? kCovers : 0u);
 }
 
 // As a launch makes one: a node below a root node of ours, its limits set, a process born into it, killed and gone.
@@ -234,7 +243,7 @@ std::function<Result<>()> attempt_of(Wall wall, const HostFacts& facts) {
     case Wall::no_namespaces_below:
       return try_no_namespaces_below;
     case Wall::fresh_proc:
-      return try_fresh_proc;
+      return [&facts] { return try_fresh_proc(facts); };
     case Wall::limits:
       return [&facts] { return try_limits(facts); };
     case Wall::landlock:

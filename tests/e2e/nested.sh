@@ -104,6 +104,17 @@ refused fresh-proc masked_proc
 command=(sh -c 'test -d /proc && test -z "$(ls -A /proc)" && ! mkdir /proc/x 2>/dev/null && id -u')
 goes_on fresh-proc masked_proc
 grep -qx 1000 "$output" || fail "the uid inside is not 1000"
+# One in full view elsewhere is none where sandboxes are made: a sandbox has the container's /proc in sight and no other.
+mkdir "$scratch/proc"
+masked_with_another() {
+  unshare --mount --propagation private bash -euc '
+    mount -t proc proc "$1"
+    shift
+    mount -t tmpfs -o ro tmpfs /proc/sys/fs
+    exec "$@"' masked_with_another "$scratch/proc" "$confine" --ids 1000000 -- "$@"
+}
+refused fresh-proc masked_with_another
+goes_on fresh-proc masked_with_another
 # A /proc in full view is enough for a fresh one, and nothing of the old is left below it.
 policy=default command=(sh -c 'test "$(ls -d /proc/[0-9]* | wc -l)" -lt 6 && test "$(grep -c " /proc " /proc/self/mountinfo)" = 1 && id -u')
 expect 0 "1000" run "$confine" --ids 1000000 --
