@@ -5,6 +5,7 @@
 #include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -186,19 +187,65 @@ Result<> try_fresh_proc(const HostFacts& facts) {
   return perform(tree, Step::proc, "proc", facts.in_user_namespace ? kCovers : 0u);
 }
 
+// A process born into the cgroup as a sandbox is, which waits.
+Result<pid_t> born_into(const Cgroup& cgroup) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error("pipe");
+  const Fd answer(ends[0]);
+  Fd tell(ends[1]);
+  clone_args arguments{};
+  arguments.flags = CLONE_INTO_CGROUP;
+  arguments.exit_signal = SIGCHLD;
+  arguments.cgroup = static_cast<std::uint64_t>(cgroup.v2_fd());
+  const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+  if (pid < 0) return errno_error("clone3 into cgroup");
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int code = 0;
+    for (const Fd& tasks : cgroup.v1_tasks())
+      if (code == 0 && ::write(tasks.get(), "0", 1) != 1) code = errno;
+    if (::write(tell.get(), &code, sizeof code) == sizeof code && code == 0)
+      for (;;) ::pause();
+    ::_exit(1);
+  }
+  tell.reset();
+  int code = 0;
+  if (::read(answer.get(), &code, sizeof code) != sizeof code) code = EAGAIN;  // it was killed
+  if (code == 0) return pid;
+  ::kill(pid, SIGKILL);
+  wait_for(pid);
+  return errno_error("join cgroup", "", code);
+}
+
+Result<> remove_when_empty(Cgroup& cgroup) {
+  constexpr int kTries = 500;
+  constexpr int kPauseMs = 2;
+  for (int i = 0;; ++i) {
+    auto removed = cgroup.remove();
+    if (removed || removed.error().code != EBUSY || i == kTries) return removed;
+    ::poll(nullptr, 0, kPauseMs);  // its last process is still being taken off
+  }
+}
+
 // As a launch makes one: a node below a root node of ours, its limits set, a process born into it, killed and gone.
 Result<> try_limits(const HostFacts& facts) {
   const CgroupLayout& layout = facts.cgroups;
   if (layout.mode == CgroupMode::none) return fail(layout.reason, "", "");
-  const std::string root = "bulkhead-p" + std::to_string(::getpid());  // if we are killed, `bulkhead clean` finds it
+  // If we are killed, `bulkhead clean` finds it; as long as we live, it takes us for the private launcher of that name.
+  const std::string root = "bulkhead-p" + std::to_string(::getpid());
+  ::prctl(PR_SET_NAME, "bulkhead-launcher");
   const auto attempt = [&]() -> Result<> {
     BULKHEAD_ASSIGN(Cgroup cgroup, Cgroup::create(layout, root, "wall", {"memory", "cpu", "pids"}));
     BULKHEAD_TRY(cgroup.limit("memory", 64U << 20));
     BULKHEAD_TRY(cgroup.limit("pids", 8));
     BULKHEAD_TRY(cgroup.limit("cpu", 1000));
-    BULKHEAD_TRY(cgroup.set_frozen(true));
-    BULKHEAD_TRY(cgroup.kill());
-    return cgroup.remove();
+    BULKHEAD_ASSIGN(const pid_t pid, born_into(cgroup));
+    auto ended = cgroup.set_frozen(true);
+    if (ended) ended = cgroup.kill();
+    if (!ended) ::kill(pid, SIGKILL);
+    wait_for(pid);
+    BULKHEAD_TRY(ended);
+    return remove_when_empty(cgroup);
   };
   auto done = attempt();
   const auto removed = remove_cgroup_root(layout, root);

@@ -1,6 +1,7 @@
 // Sandboxes without one of their walls, made on a host that has it: what stands in does what it says.
 #include <gmock/gmock.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "sandbox/launch/wall_tries.h"
 #include "tests/support/sandbox_fixture.h"
@@ -56,6 +57,30 @@ TEST_F(RootWallsTest, AWallThatCouldNotBeTriedIsNotSaidToBeMissing) {
   }
   EXPECT_GT(unknown, 12);  // with no room at all it is each of them
   EXPECT_EQ(list_cgroup_roots(host_.cgroups), nodes);
+}
+
+// Whoever cleans up meanwhile takes what a try has made for a living launcher's; and a process is born into it.
+TEST_F(RootWallsTest, LimitsAreTriedAsALauncherOfOnesOwnDoes) {
+  const pid_t trying = ::fork();
+  if (trying == 0) {
+    for (int i = 0; i < 50; ++i)
+      if (said(try_wall(Wall::limits, host_)) != "stands") ::_exit(1);
+    ::_exit(0);
+  }
+  std::set<std::string> names;
+  int born = 0, status = 0;
+  const std::string parent = "PPid:\t" + std::to_string(trying) + "\n";
+  while (::waitpid(trying, &status, WNOHANG) == 0)
+    for (const std::string& root : list_cgroup_roots(host_.cgroups)) {
+      const std::string its = "/proc/" + root.substr(std::min(root.size(), std::string("bulkhead-p").size()));
+      const auto comm = read_file(its + "/comm"), about_it = read_file(its + "/status");
+      if (!comm || !about_it || !about_it->contains(parent)) continue;
+      names.insert(*comm);
+      born += cgroup_root_processes(host_.cgroups, root).empty() ? 0 : 1;
+    }
+  EXPECT_EQ(status, 0);
+  EXPECT_THAT(names, ::testing::ElementsAre("bulkhead-launch\n"));
+  EXPECT_GT(born, 0);
 }
 
 TEST_F(RootWallsTest, WithoutLimitsItIsKilledWholeAndNotFrozenAndNothingIsMeasured) {
