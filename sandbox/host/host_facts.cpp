@@ -142,11 +142,8 @@ Result<HostFacts> probe_host() {
       ::stat("/proc/self/ns/user", &own_namespace) == 0 && own_namespace.st_ino != kInitialUserNamespace;
   if (const auto last = read_file("/proc/sys/kernel/cap_last_cap"))
     std::from_chars(last->data(), last->data() + last->size(), facts.last_capability);
-  if (facts.cgroups.mode == CgroupMode::none) facts.missing[Wall::limits] = facts.cgroups.reason;
   facts.landlock_abi = landlock::supported_abi();
-  if (facts.landlock_abi < landlock::kLeastAbi)
-    facts.missing[Wall::landlock] =
-        facts.landlock_abi == 0 ? strerrordesc_np(errno) : "ABI 1 refuses renames between directories";
+  if (facts.landlock_abi == 0) facts.landlock_reason = errno_error("landlock_create_ruleset").error().text();
   facts.keyrings = has_keyrings();
   for (const char* device : {"null", "zero", "full", "random", "urandom", "tty"}) {
     struct stat st{};

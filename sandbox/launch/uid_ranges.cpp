@@ -8,7 +8,6 @@
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
-namespace {}
 
 Result<UidRanges> UidRanges::open(const std::string& lock_file, const std::string& whose) {
   BULKHEAD_TRY(make_directories(lock_file.substr(0, lock_file.rfind('/')), 0755));

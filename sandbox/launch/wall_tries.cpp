@@ -26,6 +26,7 @@
 #include "sandbox/launch/uid_space.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/launch/workspace_mount.h"
+#include "sandbox/plan/required_walls.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -138,20 +139,28 @@ Result<> load(unsigned long flags) {
   return {};
 }
 
-// The last range: no launcher gets so far.
-Result<RangeNamespace> last_range() {
-  (void)enter_own_mounts();  // the kernel makes no user namespace in a chroot; the launcher has left it
+struct TriedRange {
+  std::uint32_t base = 0;
+  RangeNamespace made;
+};
+
+// Of any range for sandboxes, also where a sandbox has it, which may be the only one there is: a namespace of the try's
+// own, in which nothing runs, ends with the try and is seen by nobody. In mounts of our own: the kernel makes no user
+// namespace in a chroot, which the launcher has left.
+Result<TriedRange> make_range() {
+  BULKHEAD_TRY(enter_own_mounts());
   BULKHEAD_ASSIGN(const UidSpace space, own_uid_space());
   if (!space.has_ranges())
     return fail("map ids", "", "too few are mapped here for a range of 65536 (/proc/self/uid_map)");
   ProcInstance instance;
   BULKHEAD_ASSIGN(const int proc, instance.get());
-  return make_range_namespace(space.first + (space.count - 1) * space.step, proc);
+  BULKHEAD_ASSIGN(RangeNamespace made, make_range_namespace(space.first, proc));
+  return TriedRange{.base = space.first, .made = std::move(made)};
 }
 
 Result<> try_user_namespace() {
-  BULKHEAD_ASSIGN(const RangeNamespace made, last_range());
-  if (::setns(made.fd.get(), CLONE_NEWUSER) != 0) return errno_error("enter user namespace");
+  BULKHEAD_ASSIGN(const TriedRange range, make_range());
+  if (::setns(range.made.fd.get(), CLONE_NEWUSER) != 0) return errno_error("enter user namespace");
   return {};
 }
 
@@ -167,11 +176,11 @@ Result<> try_none_without_range() {
 }
 
 Result<> try_no_namespaces_below() {
-  auto range = last_range();
+  const auto range = make_range();
   if (!range && is_shortage(range.error().code)) return std::unexpected(range.error());
   if (!range) return try_none_without_range();
-  const RangeNamespace made = std::move(*range);
-  if (made.below_errno != 0) return errno_error("write", "/proc/sys/user/max_user_namespaces", made.below_errno);
+  const int below = range->made.below_errno;
+  if (below != 0) return errno_error("write", "/proc/sys/user/max_user_namespaces", below);
   return {};
 }
 
@@ -230,7 +239,6 @@ Result<> remove_when_empty(Cgroup& cgroup) {
 // As a launch makes one: a node below a root node of ours, its limits set, a process born into it, killed and gone.
 Result<> try_limits(const HostFacts& facts) {
   const CgroupLayout& layout = facts.cgroups;
-  if (layout.mode == CgroupMode::none) return fail(layout.reason, "", "");
   // If we are killed, `bulkhead clean` finds it; as long as we live, it takes us for the private launcher of that name.
   const std::string root = "bulkhead-p" + std::to_string(::getpid());
   ::prctl(PR_SET_NAME, "bulkhead-launcher");
@@ -252,12 +260,10 @@ Result<> try_limits(const HostFacts& facts) {
   return done ? removed : done;
 }
 
-Result<> try_landlock() {
-  const int abi = landlock::supported_abi();
-  if (abi == 0) return errno_error("landlock_create_ruleset");
-  if (abi < landlock::kLeastAbi) return fail("ABI 1 refuses renames between directories", "", "");
-  const landlock::RulesetAttributes attributes{
-      .handled_files = landlock::file_rights(abi), .handled_net = 0, .scoped = landlock::scopes(abi)};
+Result<> try_landlock(const HostFacts& facts) {
+  const landlock::RulesetAttributes attributes{.handled_files = landlock::file_rights(facts.landlock_abi),
+                                               .handled_net = 0,
+                                               .scoped = landlock::scopes(facts.landlock_abi)};
   const Fd ruleset(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
   if (!ruleset.valid()) return errno_error("landlock_create_ruleset");
   BULKHEAD_ASSIGN(const Fd root, open_file("/", O_PATH));
@@ -294,7 +300,7 @@ std::function<Result<>()> attempt_of(Wall wall, const HostFacts& facts) {
     case Wall::limits:
       return [&facts] { return try_limits(facts); };
     case Wall::landlock:
-      return try_landlock;
+      return [&facts] { return try_landlock(facts); };
     case Wall::keyring:
       return [&facts] { return try_keyring(facts); };
     case Wall::refusals_seen:
@@ -302,17 +308,15 @@ std::function<Result<>()> attempt_of(Wall wall, const HostFacts& facts) {
     case Wall::workspaces:
       break;
   }
-  return [] { return Result<>(); };
+  return [] { return Result<>(fail("has a try of its own", "", "")); };
 }
 
 Result<> build_workspace(const std::string& at) {
-  BULKHEAD_TRY(enter_own_mounts());
-  BULKHEAD_ASSIGN(const UidSpace space, own_uid_space());
-  BULKHEAD_ASSIGN(const RangeNamespace range, last_range());
+  BULKHEAD_ASSIGN(const TriedRange range, make_range());
   const WorkspaceMount workspace{.name = "wall",
                                  .lower = at + "/lower",
                                  .lower_uid = 0,
-                                 .range_base = space.first + (space.count - 1) * space.step,
+                                 .range_base = range.base,
                                  .upper = at + "/rw/upper",
                                  .work = at + "/rw/work"};
   for (const std::string& directory : {at + "/lower", at + "/rw", workspace.upper, workspace.work, at + "/staging"})
@@ -320,13 +324,15 @@ Result<> build_workspace(const std::string& at) {
   const uid_t owner = workspace.range_base + kInsideUserId;
   for (const std::string& directory : {workspace.upper, workspace.work})
     if (::chown(directory.c_str(), owner, owner) != 0) return errno_error("chown", directory);
-  BULKHEAD_ASSIGN(const Fd overlay, make_workspace_overlay(workspace, range.fd.get(), at + "/staging"));
+  BULKHEAD_ASSIGN(const Fd overlay, make_workspace_overlay(workspace, range.made.fd.get(), at + "/staging"));
   return {};
 }
 
 }  // namespace
 
 TriedWall try_wall(Wall wall, const HostFacts& facts) {
+  const MissingWalls known = missing_walls(facts);
+  if (const auto answer = known.find(wall); answer != known.end()) return answer->second;
   auto tried = in_child(attempt_of(wall, facts), wall == Wall::fresh_proc ? CLONE_NEWPID : 0);
   if (!tried) tried.error().operation = "try the wall " + std::string(name(wall)) + ": " + tried.error().operation;
   return tried;

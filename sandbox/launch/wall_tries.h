@@ -11,8 +11,8 @@
 namespace bulkhead {
 
 // What the kernel answered, where it does not stand; an error where that could not be found out just then, for want of
-// memory, descriptors or processes: that is no answer, and nobody goes on without a wall for it. Wall::workspaces has a
-// try of its own.
+// memory, descriptors or processes: that is no answer, and nobody goes on without a wall for it. What `facts` say is
+// missing is not tried. Wall::workspaces has a try of its own.
 using TriedWall = Result<std::optional<std::string>>;
 TriedWall try_wall(Wall wall, const HostFacts& facts);
 Result<MissingWalls> try_walls(const WallSet& walls, const HostFacts& facts);

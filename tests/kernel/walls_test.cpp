@@ -31,6 +31,7 @@ class RootWallsTest : public RootSandboxTest {
 TEST_F(RootWallsTest, EveryWallStandsOnThisHost) {
   for (const WallInfo& info : all_walls())
     if (info.need != WallNeed::runs) EXPECT_EQ(said(try_wall(info.wall, host_)), "stands") << info.name;
+  EXPECT_EQ(said(try_wall(Wall::workspaces, host_)), "missing: has a try of its own");
   EXPECT_EQ(said(try_workspaces(scratch_)), "stands");
   EXPECT_TRUE(list_directory(scratch_)->empty()) << "the try left something behind";
 }
