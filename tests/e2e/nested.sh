@@ -233,6 +233,12 @@ cd "$scratch/repository"
 agent=(sh -c 'echo changed >file && git commit -qam changed')
 expect 3 "missing walls: limits" read_only_cgroups "$binaries/bulkhead" --state "$state" run --name refused -- "${agent[@]}"
 same "branches after a refusal" "main other" "$(git for-each-ref --format='%(refname:short)' refs/heads | paste -sd' ')"
+# So are walls that are not tried when a daemon starts: those that must stand anyway, and those that few policies require.
+expect 3 "missing walls: mounts: " "$confine" --deny pivot_root -- "$binaries/bulkhead" --state "$state" run --name refused -- "${agent[@]}"
+expect 3 "missing walls: refusals-seen: seccomp listener: Device or resource busy" \
+  "$confine" --listen -- "$binaries/bulkhead" --state "$state" run --name refused --policy "$scratch/seen.yaml" -- "${agent[@]}"
+same "branches after refusals" "main other" "$(git for-each-ref --format='%(refname:short)' refs/heads | paste -sd' ')"
+expect 0 "" bulkhead run --name seen --policy "$scratch/seen.yaml" -- true
 but limits
 expect 0 "without the wall limits: " read_only_cgroups "$binaries/bulkhead" --state "$state" run --name nested --policy "$scratch/without.yaml" -- "${agent[@]}"
 same "the agent's commit" changed "$(git show bulkhead/nested/agent:file)"
