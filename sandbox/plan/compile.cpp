@@ -1,9 +1,6 @@
 // Policy and host in, operations out. Each mechanism adds its piece from one function of its own; compile_plan() at the
 // end is the order in which the kernel sees them, on one screen.
-#include <linux/seccomp.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <set>
 
 #include "sandbox/host/landlock_abi.h"
@@ -373,14 +370,6 @@ void add_privileges(Builder& b) {
   b.add(Step::no_new_privs, kBuiltIn);
 }
 
-// What is told to a listener is refused without one.
-std::vector<sock_filter> unobserved(std::vector<sock_filter> program) {
-  for (sock_filter& instruction : program)
-    if (instruction.code == (BPF_RET | BPF_K) && instruction.k == SECCOMP_RET_USER_NOTIF)
-      instruction.k = SECCOMP_RET_ERRNO | EPERM;
-  return program;
-}
-
 Result<> add_seccomp(Builder& b, LaunchPlan& plan, const WallSet& required) {
   const auto filter = [&](Step step, const std::vector<sock_filter>& program, std::string text, Origin origin) {
     if (program.empty()) return;
@@ -398,9 +387,8 @@ Result<> add_seccomp(Builder& b, LaunchPlan& plan, const WallSet& required) {
     plan.guard = told(std::move(plan.guard));
     plan.seccomp = std::move(programs.base);
     plan.learning = std::move(programs.command);
-  } else if (b.lacks(Wall::refusals_seen)) {
-    plan.seccomp = unobserved(std::move(plan.seccomp));
-    b.part_of(Wall::refusals_seen, [] {});
+  } else {
+    b.part_of(Wall::refusals_seen, [] {});  // the filter is the same: the launch finds out that nobody can listen
   }
   filter(Step::guard, plan.guard, "", kBuiltIn);
   filter(Step::seccomp, plan.seccomp, b.spec.seccomp().name, b.spec.origin("seccomp"));
