@@ -178,10 +178,16 @@ expect 0 "" "$confine" --listen -- "$binaries/bulkhead" sandbox run --quiet -- t
 [ ! -s "$output" ] || fail "--quiet is not"
 
 # -- nothing goes on without these: one error that lists them
-for calls in unshare clone3 setns mount,open_tree,fsopen pivot_root; do
-  refused "" "$confine" --deny "$calls" --
+while read -r calls walls; do
+  refused "$walls" "$confine" --deny "$calls" --
   grep -q "no policy goes on without" "$output" || fail "--deny $calls: does not say that no policy goes on"
-done
+done <<'CALLS'
+unshare namespaces mounts network user-namespace fresh-proc
+clone3 namespaces user-namespace fresh-proc limits
+setns mounts user-namespace
+mount,open_tree,fsopen mounts user-namespace fresh-proc
+pivot_root mounts fresh-proc
+CALLS
 refused "namespaces mounts network user-namespace fresh-proc" "$confine" --drop 21 --
 printf 'version: 1\nrequire: []\n' >"$scratch/nothing.yaml"
 policy=$scratch/nothing.yaml

@@ -1,6 +1,7 @@
 // Sandboxes without one of their walls, made on a host that has it: what stands in does what it says.
 #include <gmock/gmock.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "sandbox/launch/wall_tries.h"
@@ -136,9 +137,35 @@ TEST_F(RootWallsTest, WithoutLandlockOrAKeyringItRuns) {
   EXPECT_EQ(shell(without(Wall::keyring), "id -u").out, "1000\n");
 }
 
-// What a plan says must hold holds, or nothing starts: here a kernel that forbids it is played by a plan that must.
+// What stands in: none of the calls gets to the session keyring that was inherited.
+TEST_F(RootWallsTest, WithoutAKeyringTheCallsAreRefused) {
+  const std::string numbers =
+      std::to_string(SYS_add_key) + ", " + std::to_string(SYS_request_key) + ", " + std::to_string(SYS_keyctl);
+  const Outcome outcome = run(without(Wall::keyring), {"python3", "-c", R"(
+import ctypes, errno
+kernel = ctypes.CDLL(None, use_errno=True)
+for number in ()" + numbers + R"():
+    print(kernel.syscall(number, 0, 0, 0, 0, 0), errno.errorcode[ctypes.get_errno()])
+)"});
+  EXPECT_EQ(outcome.out, "-1 EPERM\n-1 EPERM\n-1 EPERM\n") << outcome.err << outcome.record.detail;
+}
+
+// By the limit alone: this profile allows the calls. What a plan does where it cannot be set: tests/e2e/nested.sh.
 TEST_F(RootWallsTest, NamespacesBelowAreForbidden) {
-  EXPECT_EQ(sh("cat /proc/sys/user/max_user_namespaces").out, "0\n");
+  const auto profile = read_json(std::string(BULKHEAD_SOURCE_DIR) + "/policies/seccomp/permissive.json");
+  const auto spec =
+      SandboxSpec::from_policy(apply_defaults(policy({{"seccomp", "permissive"}})), {{"permissive", profile}});
+  ASSERT_TRUE(spec) << spec.error().text();
+  const Outcome outcome = shell(*spec, "cat /proc/sys/user/max_user_namespaces; unshare --user true");
+  EXPECT_EQ(outcome.out, "0\n");
+  EXPECT_THAT(outcome.err, HasSubstr("No space left on device"));
+}
+
+// By the filter alone, where there is no user namespace to set a limit in.
+TEST_F(RootWallsTest, WithoutAUserNamespaceTheCallsThatMakeOneAreRefused) {
+  const Outcome outcome = shell(without(Wall::user_namespace), "unshare --user true");
+  EXPECT_THAT(outcome.err, HasSubstr("Operation not permitted"));
+  EXPECT_NE(outcome.record.exit_code, 0);
 }
 
 }  // namespace
