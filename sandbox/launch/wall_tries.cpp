@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -31,6 +32,8 @@
 
 namespace bulkhead {
 namespace {
+
+constexpr std::string_view kTryName = "bulkhead-try-";  // of a directory; then what mkdtemp(3) makes of it
 
 enum Verdict { kStands = 0, kMissing = 1, kUnknown = 2 };  // a child's exit status
 
@@ -347,12 +350,31 @@ Result<MissingWalls> try_walls(const WallSet& walls, const HostFacts& facts) {
   return missing;
 }
 
+// Whoever tries holds a lock on the directory, which ends with it.
 TriedWall try_workspaces(const std::string& directory) {
-  std::string at = directory + "/bulkhead-try-XXXXXX";
+  std::string at = directory + "/" + std::string(kTryName) + "XXXXXX";
   if (::mkdtemp(at.data()) == nullptr) return errno_error("make directory below", directory).error().text();
+  const Fd lock(::open(at.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!lock.valid() || ::flock(lock.get(), LOCK_EX) != 0) {
+    const Error failed = errno_error("lock", at).error();
+    ::rmdir(at.c_str());
+    return std::unexpected(not_tried(failed.text()));
+  }
   auto tried = in_child([&] { return build_workspace(at); });
   if (const auto removed = remove_tree(at); !removed && tried && !*tried) return removed.error().text();
   return tried;
+}
+
+std::vector<std::string> abandoned_tries(const std::string& directory) {
+  std::vector<std::string> abandoned;
+  for (const std::string& name : list_directory(directory).value_or(std::vector<std::string>{})) {
+    if (!name.starts_with(kTryName)) continue;
+    const Fd fd(::open((directory + "/" + name).c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat st{};
+    const bool ours = fd.valid() && ::fstat(fd.get(), &st) == 0 && st.st_uid == ::geteuid();
+    if (ours && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) abandoned.push_back(directory + "/" + name);
+  }
+  return abandoned;
 }
 
 }  // namespace bulkhead

@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "sandbox/host/host_facts.h"
 
@@ -19,5 +20,7 @@ Result<MissingWalls> try_walls(const WallSet& walls, const HostFacts& facts);
 
 // In a directory of its own below `directory`, which must be where workspaces would be.
 TriedWall try_workspaces(const std::string& directory);
+// What such tries made in `directory` and, killed, left there.
+std::vector<std::string> abandoned_tries(const std::string& directory);
 
 }  // namespace bulkhead

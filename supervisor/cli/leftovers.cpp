@@ -13,6 +13,7 @@
 #include "sandbox/launch/disk_leftovers.h"
 #include "sandbox/launch/image_store.h"
 #include "sandbox/launch/launcher_client.h"
+#include "sandbox/launch/wall_tries.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -133,6 +134,7 @@ Result<> remove(const StatePaths& state, const CgroupLayout& cgroups, const Left
     case LeftoverKind::mount_point:
     case LeftoverKind::half_base:
     case LeftoverKind::run_directory:
+    case LeftoverKind::tried:
       return remove_tree(leftover.name);
     case LeftoverKind::loop_device:
       return detach_loop_device(leftover.name);
@@ -167,6 +169,8 @@ std::string text(const Leftover& leftover) {
       return with("unpacked image that nobody uses");
     case LeftoverKind::run_directory:
       return with("directory of a run that is over:");
+    case LeftoverKind::tried:
+      return with("directory of a try that was killed:");
     case LeftoverKind::loop_device:
       return with("loop device");
     case LeftoverKind::bound:
@@ -196,6 +200,9 @@ std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout
   for (const std::string& run : entries(state.runs()))
     if (!survivors.live_runs.contains(run) && !survivors.kept_runs.contains(run))
       out.push_back({LeftoverKind::run_directory, state.runs() + "/" + run, ""});
+  // `bulkhead doctor` tries where the state directory is, or will be.
+  for (const std::string& directory : {state.root(), state.root().substr(0, state.root().rfind('/'))})
+    for (const std::string& tried : abandoned_tries(directory)) out.push_back({LeftoverKind::tried, tried, ""});
   if (!survivors.daemon && !survivors.launcher)
     for (const std::string& device : loop_devices_left(state))
       out.push_back({LeftoverKind::loop_device, device, "of a disk below the state directory"});

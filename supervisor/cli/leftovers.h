@@ -23,6 +23,7 @@ enum class LeftoverKind {
   half_image,
   unused_image,
   run_directory,
+  tried,
   loop_device,
   bound
 };
