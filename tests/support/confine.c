@@ -6,8 +6,9 @@
 // --ids: in a user and a mount namespace of its own, in which the ids 0 to COUNT-1 are mapped to themselves; with
 // --none-below no user namespace can be made there.
 //
-// Refused calls answer EPERM, clone3 and those written CALL=ENOSYS as if the kernel had them not. With --listen the listener stays with confine, which waits for the command
-// and ends with its status. Static: it must run where nothing else of the build's is.
+// Refused calls answer EPERM, clone3 and those written CALL=ENOSYS as if the kernel had them not. With --listen the
+// listener stays with confine, which waits for the command and ends with its status. Static: it must run where nothing
+// else of the build's is.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/audit.h>
