@@ -65,8 +65,10 @@ constexpr std::array kWalls{
              .what = "a cgroup of its own: limits, freezing, figures of what was used",
              .instead = "limits of each process (memory, cpu_time) and of its uid (pids); wall time; the end of its "
                         "pid namespace ends all of it",
-             .lost = "limits of memory of all processes together, cpu, cpu_weight, swap; freezing, and with it "
-                     "checkpoints of what runs; what was used; sandboxes end with their launcher",
+             .lost =
+                 "limits of memory of all processes together, and of what they share (shared mappings, memfd, tmpfs); "
+                 "cpu, cpu_weight, swap, memory_high, io_read, io_write; freezing, and with it checkpoints of what "
+                 "runs; what was used; sandboxes end with their launcher",
              .provide = "a writable cgroup2 tree with cpu, memory and pids, no processes in its own node (in a "
                         "container: a private cgroup namespace, mounted read-write)"},
     WallInfo{.wall = Wall::landlock,

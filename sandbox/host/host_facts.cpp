@@ -1,6 +1,7 @@
 #include "sandbox/host/host_facts.h"
 
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <set>
 #include <sstream>
 
+#include "sandbox/base/shortage.h"
 #include "sandbox/base/text.h"
 #include "sandbox/host/landlock_abi.h"
 #include "sandbox/sys/files.h"
@@ -72,7 +74,7 @@ std::string why_closed(const std::string& directory) {
 
 // On the v2 tree our root node stands directly below the mount: a node with processes cannot have children with
 // controllers ("no internal processes", cgroup-v2.rst), so the caller's own session is no place for it.
-CgroupLayout find_layout(const std::string& mountinfo, const std::string& own_text) {
+Result<CgroupLayout> find_layout(const std::string& mountinfo, const std::string& own_text) {
   const CgroupMounts mounts = read_mounts(mountinfo);
   const auto own = read_own_cgroups(own_text);
   CgroupLayout layout;
@@ -85,7 +87,9 @@ CgroupLayout find_layout(const std::string& mountinfo, const std::string& own_te
     layout.reason = closed;
     return layout;
   }
-  const std::string available = read_file(mounts.v2 + "/cgroup.controllers").value_or("");
+  const auto listed = read_file(mounts.v2 + "/cgroup.controllers");
+  if (!listed && is_shortage(listed.error().code)) return std::unexpected(listed.error());
+  const std::string available = listed.value_or("");
   if (has_word(available, "memory") && has_word(available, "pids") && has_word(available, "cpu")) {
     layout.mode = CgroupMode::v2;
     layout.io = has_word(available, "io");
@@ -115,6 +119,13 @@ CgroupLayout find_layout(const std::string& mountinfo, const std::string& own_te
   return layout;
 }
 
+// A filter above us may answer that the kernel has none: what the kernel shows is believed before the filter is.
+bool has_keyrings() {
+  if (exists("/proc/sys/kernel/keys") || exists("/proc/keys")) return true;
+  constexpr long kNoOperation = -1;
+  return ::syscall(SYS_keyctl, kNoOperation) >= 0 || errno != ENOSYS;
+}
+
 }  // namespace
 
 Result<HostFacts> probe_host() {
@@ -124,18 +135,16 @@ Result<HostFacts> probe_host() {
   facts.kernel = uts.release;
   BULKHEAD_ASSIGN(const std::string mountinfo, read_file("/proc/self/mountinfo"));
   BULKHEAD_ASSIGN(const std::string own, read_file("/proc/self/cgroup"));
-  facts.cgroups = find_layout(mountinfo, own);
+  BULKHEAD_ASSIGN(facts.cgroups, find_layout(mountinfo, own));
   constexpr ino_t kInitialUserNamespace = 0xEFFFFFFD;  // PROC_USER_INIT_INO, include/linux/proc_ns.h
   struct stat own_namespace{};
   facts.in_user_namespace =
       ::stat("/proc/self/ns/user", &own_namespace) == 0 && own_namespace.st_ino != kInitialUserNamespace;
   if (const auto last = read_file("/proc/sys/kernel/cap_last_cap"))
     std::from_chars(last->data(), last->data() + last->size(), facts.last_capability);
-  if (facts.cgroups.mode == CgroupMode::none) facts.missing[Wall::limits] = facts.cgroups.reason;
   facts.landlock_abi = landlock::supported_abi();
-  if (facts.landlock_abi < landlock::kLeastAbi)
-    facts.missing[Wall::landlock] =
-        facts.landlock_abi == 0 ? strerrordesc_np(errno) : "ABI 1 refuses renames between directories";
+  if (facts.landlock_abi == 0) facts.landlock_reason = errno_error("landlock_create_ruleset").error().text();
+  facts.keyrings = has_keyrings();
   for (const char* device : {"null", "zero", "full", "random", "urandom", "tty"}) {
     struct stat st{};
     const std::string path = std::string("/dev/") + device;

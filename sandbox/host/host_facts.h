@@ -26,11 +26,13 @@ struct HostFacts {
   std::string kernel;  // release
   CgroupLayout cgroups;
   int last_capability = 40;               // /proc/sys/kernel/cap_last_cap
-  int landlock_abi = 0;                   // 0: none
+  int landlock_abi = 0;                   // 0: none, and
+  std::string landlock_reason;            // why
   std::vector<std::string> device_nodes;  // of those a policy may name, the ones /dev has
   bool in_user_namespace = false;  // our own user namespace is not the host's: most containers that are not root's
-  // Found missing, by reading (probe_host) or by trying (sandbox/launch/wall_tries.h). What was not tried is taken to
-  // stand: a launch finds out.
+  bool keyrings = true;            // whether this kernel has them
+  // Found missing by trying (sandbox/launch/wall_tries.h). What was not tried is taken to stand: a launch finds out.
+  // All that is missing, also by the facts above: missing_walls() (sandbox/plan/required_walls.h).
   MissingWalls missing;
   bool operator==(const HostFacts&) const = default;
 };

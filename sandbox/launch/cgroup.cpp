@@ -123,8 +123,9 @@ Result<> make_leaf(const std::string& directory) {
 }
 
 Result<> make_node(const std::string& parent, const std::string& path, Controllers controllers) {
-  // Mostly the nodes above are there already, with the usual controllers.
-  if (controllers != Controllers::usual_and_io) {
+  // Mostly the nodes above are there already, with the usual controllers; but what is above our root is not ours.
+  const bool ours_above = path.contains('/');
+  if (controllers == Controllers::none || (controllers == Controllers::usual && ours_above)) {
     auto made = make_leaf(parent + "/" + path);
     if (made || made.error().code != ENOENT) return made;
   }

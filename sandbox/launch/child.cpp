@@ -39,10 +39,7 @@ int do_working_directory(const ChildOperation& op) {
   return 0;
 }
 
-int do_session_keyring() {
-  const long result = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr);
-  return result >= 0 || errno == ENOSYS ? 0 : -1;  // a kernel without keyrings has none to hide
-}
+int do_session_keyring() { return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 ? -1 : 0; }
 
 int do_rlimit(const ChildOperation& op) {
   int resource = -1;

@@ -68,9 +68,13 @@ json try_walls_named(const json& request) {
   const auto facts = probe_host();
   if (!facts) return to_reply(facts.error());
   json missing = json::object();
-  for (const json& word : request.at("walls"))
-    if (const WallInfo* info = find_wall(word.get<std::string>()))
-      if (const auto answer = try_wall(info->wall, *facts)) missing[std::string(info->name)] = *answer;
+  for (const json& word : request.at("walls")) {
+    const WallInfo* info = find_wall(word.get<std::string>());
+    if (info == nullptr) continue;
+    const auto tried = try_wall(info->wall, *facts);
+    if (!tried) return to_reply(tried.error());
+    if (*tried) missing[std::string(info->name)] = **tried;
+  }
   return {{"ok", std::move(missing)}};
 }
 

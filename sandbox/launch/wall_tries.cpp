@@ -7,7 +7,6 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -19,40 +18,71 @@
 
 #include <functional>
 
+#include "sandbox/base/shortage.h"
 #include "sandbox/host/landlock_abi.h"
 #include "sandbox/launch/cgroup.h"
 #include "sandbox/launch/child.h"
 #include "sandbox/launch/own_mounts.h"
 #include "sandbox/launch/prepared_root.h"
-#include "sandbox/launch/uid_ranges.h"
+#include "sandbox/launch/uid_space.h"
 #include "sandbox/launch/user_namespace.h"
 #include "sandbox/launch/workspace_mount.h"
+#include "sandbox/plan/required_walls.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
 namespace {
 
-// Runs `attempt` in a child, whose namespaces, filters and keyrings end with it.
-std::optional<std::string> in_child(const std::function<Result<>()>& attempt) {
+constexpr std::string_view kTryName = "bulkhead-try-";  // of a directory; then what mkdtemp(3) makes of it
+
+enum Verdict { kStands = 0, kMissing = 1, kUnknown = 2 };  // a child's exit status
+
+Error not_tried(std::string why) {
+  return {.operation = std::move(why),
+          .object = {},
+          .code = 0,
+          .detail = {},
+          .hint = "try again: this host was short of it just then"};
+}
+
+int wait_for(pid_t pid) {
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
+  return status;
+}
+
+// Runs `attempt` in a child, whose namespaces, filters and keyrings end with it. `own`: CLONE_NEW…, for what a process
+// must be born with.
+TriedWall in_child(const std::function<Result<>()>& attempt, std::uint64_t own = 0) {
+  const auto judged = [](const Error& error) -> TriedWall {
+    if (is_shortage(error.code)) return std::unexpected(not_tried(error.text()));
+    return error.text();
+  };
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error("pipe").error().text();
-  const Fd answer(ends[0]);
-  Fd tell(ends[1]);
-  const pid_t pid = ::fork();
-  if (pid < 0) return errno_error("fork").error().text();
+  if (::pipe2(ends, O_CLOEXEC) != 0) return judged(errno_error("pipe").error());
+  Fd answer(ends[0]), tell(ends[1]);
+  clone_args arguments{};
+  arguments.flags = own;
+  arguments.exit_signal = SIGCHLD;
+  const auto pid = own == 0 ? ::fork() : static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+  if (pid < 0) return judged(errno_error(own == 0 ? "fork" : "clone3").error());
   if (pid == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    answer.reset();
     const auto done = attempt();
     const std::string text = done ? "" : done.error().text();
     const bool told = ::write(tell.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
-    ::_exit(done && told ? 0 : 1);
+    ::_exit(!told ? kUnknown : done ? kStands : is_shortage(done.error().code) ? kUnknown : kMissing);
   }
   tell.reset();
-  const std::string text = read_fd(answer.get(), 4096).value_or("");
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return std::nullopt;
-  return text.empty() ? "the process that tried it was killed" : text;
+  const auto text = read_fd(answer.get(), 4096);
+  const int status = wait_for(pid);
+  if (!text) return std::unexpected(not_tried(text.error().text()));
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) return "a system call filter kills who tries";
+  if (!WIFEXITED(status)) return std::unexpected(not_tried("the process that tried it was killed"));
+  if (WEXITSTATUS(status) == kStands) return std::nullopt;
+  if (WEXITSTATUS(status) == kMissing && !text->empty()) return *text;
+  return std::unexpected(not_tried(text->empty() ? "the process that tried it said nothing" : *text));
 }
 
 // Made as a launch makes them: all but one with the process, by clone3(2).
@@ -63,10 +93,23 @@ Result<> try_namespaces() {
   const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
   if (pid < 0) return errno_error("clone3");
   if (pid == 0) ::_exit(::unshare(CLONE_NEWCGROUP) == 0 ? 0 : errno);
-  int status = 0;
-  while (::waitpid(static_cast<pid_t>(pid), &status, 0) < 0 && errno == EINTR) continue;
+  const int status = wait_for(static_cast<pid_t>(pid));
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
     return errno_error("unshare cgroups", "", WIFEXITED(status) ? WEXITSTATUS(status) : EINTR);
+  return {};
+}
+
+// One operation on what stands at the root, `leaf` of it where there is one.
+Result<> perform(Tree& tree, Step step, const char* leaf = nullptr, std::uint32_t flags = 0) {
+  const std::string target = leaf == nullptr ? "/" : std::string("/") + leaf;
+  const ChildOperation op{.step = step,
+                          .target = target.c_str(),
+                          .parent = ".",
+                          .leaf = leaf == nullptr ? "." : leaf,
+                          .text = target.c_str(),  // of a bind: from the same place outside
+                          .flags = flags,
+                          .mode = 0755};
+  if (perform_on_tree(tree, op) != 0) return errno_error(std::string(name(step)), target);
   return {};
 }
 
@@ -75,18 +118,11 @@ Result<> try_mounts() {
   BULKHEAD_TRY(enter_own_mounts());
   BULKHEAD_ASSIGN(const PreparedRoots roots, PreparedRoots::open());
   Tree tree;
-  const auto perform = [&](Step step, const char* target, const char* parent, const char* leaf,
-                           const char* text = nullptr, std::uint32_t flags = 0) -> Result<> {
-    const ChildOperation op{
-        .step = step, .target = target, .parent = parent, .leaf = leaf, .text = text, .flags = flags, .mode = 0755};
-    if (perform_on_tree(tree, op) != 0) return errno_error(std::string(name(step)), target == nullptr ? "" : target);
-    return {};
-  };
-  BULKHEAD_TRY(perform(Step::root_tmpfs, nullptr, nullptr, nullptr));
-  BULKHEAD_TRY(perform(Step::directory, "/usr", ".", "usr"));
-  BULKHEAD_TRY(perform(Step::bind, "/usr", ".", "usr", "/usr", kReadOnly));
-  BULKHEAD_TRY(perform(Step::seal, "/", ".", "."));
-  return perform(Step::pivot, nullptr, nullptr, nullptr);
+  BULKHEAD_TRY(perform(tree, Step::root_tmpfs));
+  BULKHEAD_TRY(perform(tree, Step::directory, "usr"));
+  BULKHEAD_TRY(perform(tree, Step::bind, "usr", kReadOnly));
+  BULKHEAD_TRY(perform(tree, Step::seal));
+  return perform(tree, Step::pivot);
 }
 
 Result<> try_network() {
@@ -106,24 +142,28 @@ Result<> load(unsigned long flags) {
   return {};
 }
 
-// A range of our own as long as this lives, as a launcher has one, and its namespace.
 struct TriedRange {
-  UidRanges ranges;
   std::uint32_t base = 0;
-  const RangeNamespace* made = nullptr;
+  RangeNamespace made;
 };
-Result<TriedRange> take_range() {
-  BULKHEAD_TRY(enter_own_mounts());  // the kernel makes no user namespace in a chroot; the launcher has left it
-  BULKHEAD_ASSIGN(UidRanges ranges, UidRanges::open(kUidRangesLock));
-  TriedRange taken{.ranges = std::move(ranges)};
-  BULKHEAD_ASSIGN(taken.base, taken.ranges.acquire());
-  BULKHEAD_ASSIGN(taken.made, taken.ranges.user_namespace(taken.base));
-  return taken;
+
+// Of any range for sandboxes, also where a sandbox has it, which may be the only one there is: a namespace of the try's
+// own, in which nothing runs, ends with the try and is seen by nobody. In mounts of our own: the kernel makes no user
+// namespace in a chroot, which the launcher has left.
+Result<TriedRange> make_range() {
+  BULKHEAD_TRY(enter_own_mounts());
+  BULKHEAD_ASSIGN(const UidSpace space, own_uid_space());
+  if (!space.has_ranges())
+    return fail("map ids", "", "too few are mapped here for a range of 65536 (/proc/self/uid_map)");
+  ProcInstance instance;
+  BULKHEAD_ASSIGN(const int proc, instance.get());
+  BULKHEAD_ASSIGN(RangeNamespace made, make_range_namespace(space.first, proc));
+  return TriedRange{.base = space.first, .made = std::move(made)};
 }
 
 Result<> try_user_namespace() {
-  BULKHEAD_ASSIGN(const TriedRange range, take_range());
-  if (::setns(range.made->fd.get(), CLONE_NEWUSER) != 0) return errno_error("enter user namespace");
+  BULKHEAD_ASSIGN(const TriedRange range, make_range());
+  if (::setns(range.made.fd.get(), CLONE_NEWUSER) != 0) return errno_error("enter user namespace");
   return {};
 }
 
@@ -133,102 +173,103 @@ Result<> try_none_without_range() {
   if (::syscall(SYS_setgroups, 0, nullptr) != 0 || ::syscall(SYS_setresgid, kNobody, kNobody, kNobody) != 0 ||
       ::syscall(SYS_setresuid, kNobody, kNobody, kNobody) != 0)
     return errno_error("become nobody");
-  if (::unshare(CLONE_NEWUSER) != 0) return {};
+  if (::unshare(CLONE_NEWUSER) != 0) return is_shortage(errno) ? Result<>(errno_error("unshare")) : Result<>();
   return fail("everybody can make user namespaces here, and without a range's own there is none to forbid it in", "",
               "");
 }
 
 Result<> try_no_namespaces_below() {
-  const auto range = take_range();
+  const auto range = make_range();
+  if (!range && is_shortage(range.error().code)) return std::unexpected(range.error());
   if (!range) return try_none_without_range();
-  const int below = range->made->below_errno;
+  const int below = range->made.below_errno;
   if (below != 0) return errno_error("write", "/proc/sys/user/max_user_namespaces", below);
   return {};
 }
 
-Result<> try_fresh_proc() {
-  if (::unshare(CLONE_NEWPID) != 0) return errno_error("unshare");
-  const auto missing = in_child([]() -> Result<> {  // the pid namespace takes effect for children only
-    BULKHEAD_TRY(enter_own_mounts());
-    const Fd context(::fsopen("proc", FSOPEN_CLOEXEC));
-    if (!context.valid() || ::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
-      return errno_error("mount", "proc");
-    const Fd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-    if (!mount.valid()) return errno_error("mount", "proc");
-    return {};
-  });
-  if (missing) return fail(*missing, "", "");
-  return {};
+// With in sight what a sandbox has in sight, and nothing else: the kernel asks whether another /proc is in full view.
+Result<> try_fresh_proc(const HostFacts& facts) {
+  BULKHEAD_TRY(enter_own_mounts());
+  Tree tree;
+  BULKHEAD_TRY(perform(tree, Step::root_tmpfs));
+  BULKHEAD_TRY(perform(tree, Step::directory, "proc"));
+  if (facts.in_user_namespace) BULKHEAD_TRY(perform(tree, Step::bind, "proc", kReadOnly | kNoExec));
+  BULKHEAD_TRY(perform(tree, Step::seal));
+  BULKHEAD_TRY(perform(tree, Step::pivot));
+  return perform(tree, Step::proc, "proc", facts.in_user_namespace ? kCovers : 0u);
 }
 
-// A process in the cgroup, as a launch has one born: there is no moment in which it is outside.
+// A process born into the cgroup as a sandbox is, which waits.
 Result<pid_t> born_into(const Cgroup& cgroup) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error("pipe");
+  const Fd answer(ends[0]);
+  Fd tell(ends[1]);
   clone_args arguments{};
   arguments.flags = CLONE_INTO_CGROUP;
   arguments.exit_signal = SIGCHLD;
   arguments.cgroup = static_cast<std::uint64_t>(cgroup.v2_fd());
-  const long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
+  const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
   if (pid < 0) return errno_error("clone3 into cgroup");
-  if (pid > 0) return static_cast<pid_t>(pid);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  for (const Fd& tasks : cgroup.v1_tasks())
-    if (::write(tasks.get(), "0", 1) != 1) ::_exit(1);
-  for (;;) ::pause();
-}
-
-// Whether it ended by the cgroup's end and no other.
-Result<> ended_with(const Cgroup& cgroup, pid_t pid) {
-  const auto killed = cgroup.kill();
-  if (!killed) (void)::kill(pid, SIGKILL);
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
-  if (killed && !WIFSIGNALED(status)) return fail("join cgroup", cgroup.node(), "its first process could not");
-  return killed;
-}
-
-// One whose last process was just reaped answers EBUSY for a moment.
-Result<> gone(const std::function<Result<>()>& remove) {
-  constexpr int kTries = 500;
-  auto removed = remove();
-  for (int i = 0; i < kTries && !removed && removed.error().code == EBUSY; ++i) {
-    ::poll(nullptr, 0, 2);
-    removed = remove();
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int code = 0;
+    for (const Fd& tasks : cgroup.v1_tasks())
+      if (code == 0 && ::write(tasks.get(), "0", 1) != 1) code = errno;
+    if (::write(tell.get(), &code, sizeof code) == sizeof code && code == 0)
+      for (;;) ::pause();
+    ::_exit(1);
   }
-  return removed;
+  tell.reset();
+  int code = 0;
+  if (::read(answer.get(), &code, sizeof code) != sizeof code) code = EAGAIN;  // it was killed
+  if (code == 0) return pid;
+  ::kill(pid, SIGKILL);
+  wait_for(pid);
+  return errno_error("join cgroup", "", code);
 }
 
-// As a launch makes one: a node below a root node of ours, its limits set, a process born into it, frozen, killed and
-// gone. `bulkhead clean` knows a private launcher that lives by its name, and removes what of this a killed one left.
+Result<> remove_when_empty(Cgroup& cgroup) {
+  constexpr int kTries = 500;
+  constexpr int kPauseMs = 2;
+  for (int i = 0;; ++i) {
+    auto removed = cgroup.remove();
+    if (removed || removed.error().code != EBUSY || i == kTries) return removed;
+    ::poll(nullptr, 0, kPauseMs);  // its last process is still being taken off
+  }
+}
+
+// As a launch makes one: a node below a root node of ours, its limits set, a process born into it, killed and gone.
 Result<> try_limits(const HostFacts& facts) {
   const CgroupLayout& layout = facts.cgroups;
-  if (layout.mode == CgroupMode::none) return fail(layout.reason, "", "");
-  if (::prctl(PR_SET_NAME, "bulkhead-launch") != 0) return errno_error("take a launcher's name");
+  // If we are killed, `bulkhead clean` finds it; as long as we live, it takes us for the private launcher of that name.
   const std::string root = "bulkhead-p" + std::to_string(::getpid());
+  ::prctl(PR_SET_NAME, "bulkhead-launcher");
   const auto attempt = [&]() -> Result<> {
     BULKHEAD_ASSIGN(Cgroup cgroup, Cgroup::create(layout, root, "wall", {"memory", "cpu", "pids"}));
     BULKHEAD_TRY(cgroup.limit("memory", 64U << 20));
     BULKHEAD_TRY(cgroup.limit("pids", 8));
     BULKHEAD_TRY(cgroup.limit("cpu", 1000));
-    BULKHEAD_ASSIGN(const pid_t first, born_into(cgroup));
-    const auto frozen = cgroup.set_frozen(true);
-    BULKHEAD_TRY(ended_with(cgroup, first));
-    BULKHEAD_TRY(frozen);
-    return gone([&] { return cgroup.remove(); });
+    BULKHEAD_ASSIGN(const pid_t pid, born_into(cgroup));
+    auto ended = cgroup.set_frozen(true);
+    if (ended) ended = cgroup.kill();
+    if (!ended) ::kill(pid, SIGKILL);
+    wait_for(pid);
+    BULKHEAD_TRY(ended);
+    return remove_when_empty(cgroup);
   };
   auto done = attempt();
-  const auto removed = gone([&] { return remove_cgroup_root(layout, root); });
+  const auto removed = remove_cgroup_root(layout, root);
   return done ? removed : done;
 }
 
-Result<> try_landlock() {
-  const int abi = landlock::supported_abi();
-  if (abi == 0) return errno_error("landlock_create_ruleset");
-  if (abi < landlock::kLeastAbi) return fail("ABI 1 refuses renames between directories", "", "");
-  const landlock::RulesetAttributes attributes{
-      .handled_files = landlock::file_rights(abi), .handled_net = 0, .scoped = landlock::scopes(abi)};
+Result<> try_landlock(const HostFacts& facts) {
+  const landlock::RulesetAttributes attributes{.handled_files = landlock::file_rights(facts.landlock_abi),
+                                               .handled_net = 0,
+                                               .scoped = landlock::scopes(facts.landlock_abi)};
   const Fd ruleset(static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof attributes, 0)));
   if (!ruleset.valid()) return errno_error("landlock_create_ruleset");
-  const Fd root(::open("/", O_PATH | O_CLOEXEC));
+  BULKHEAD_ASSIGN(const Fd root, open_file("/", O_PATH));
   const landlock::PathRule rule{.access = landlock::kReadFile, .parent = root.get()};
   if (::syscall(SYS_landlock_add_rule, ruleset.get(), landlock::kPathRule, &rule, 0) != 0)
     return errno_error("landlock_add_rule");
@@ -237,9 +278,9 @@ Result<> try_landlock() {
   return {};
 }
 
-Result<> try_keyring() {
-  if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS)
-    return errno_error("join session keyring");  // a kernel without keyrings has none to hide
+Result<> try_keyring(const HostFacts& facts) {
+  if (!facts.keyrings) return {};  // none to hide
+  if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0) return errno_error("join session keyring");
   return {};
 }
 
@@ -258,23 +299,23 @@ std::function<Result<>()> attempt_of(Wall wall, const HostFacts& facts) {
     case Wall::no_namespaces_below:
       return try_no_namespaces_below;
     case Wall::fresh_proc:
-      return try_fresh_proc;
+      return [&facts] { return try_fresh_proc(facts); };
     case Wall::limits:
       return [&facts] { return try_limits(facts); };
     case Wall::landlock:
-      return try_landlock;
+      return [&facts] { return try_landlock(facts); };
     case Wall::keyring:
-      return try_keyring;
+      return [&facts] { return try_keyring(facts); };
     case Wall::refusals_seen:
       return [] { return load(SECCOMP_FILTER_FLAG_NEW_LISTENER); };
     case Wall::workspaces:
       break;
   }
-  return [] { return Result<>(); };
+  return [] { return Result<>(fail("has a try of its own", "", "")); };
 }
 
 Result<> build_workspace(const std::string& at) {
-  BULKHEAD_ASSIGN(const TriedRange range, take_range());
+  BULKHEAD_ASSIGN(const TriedRange range, make_range());
   const WorkspaceMount workspace{.name = "wall",
                                  .lower = at + "/lower",
                                  .lower_uid = 0,
@@ -286,35 +327,54 @@ Result<> build_workspace(const std::string& at) {
   const uid_t owner = workspace.range_base + kInsideUserId;
   for (const std::string& directory : {workspace.upper, workspace.work})
     if (::chown(directory.c_str(), owner, owner) != 0) return errno_error("chown", directory);
-  BULKHEAD_ASSIGN(const Fd overlay, make_workspace_overlay(workspace, range.made->fd.get(), at + "/staging"));
+  BULKHEAD_ASSIGN(const Fd overlay, make_workspace_overlay(workspace, range.made.fd.get(), at + "/staging"));
   return {};
 }
 
 }  // namespace
 
-std::optional<std::string> try_wall(Wall wall, const HostFacts& facts) { return in_child(attempt_of(wall, facts)); }
+TriedWall try_wall(Wall wall, const HostFacts& facts) {
+  const MissingWalls known = missing_walls(facts);
+  if (const auto answer = known.find(wall); answer != known.end()) return answer->second;
+  auto tried = in_child(attempt_of(wall, facts), wall == Wall::fresh_proc ? CLONE_NEWPID : 0);
+  if (!tried) tried.error().operation = "try the wall " + std::string(name(wall)) + ": " + tried.error().operation;
+  return tried;
+}
 
-MissingWalls try_walls(const WallSet& walls, const HostFacts& facts) {
+Result<MissingWalls> try_walls(const WallSet& walls, const HostFacts& facts) {
   MissingWalls missing;
-  for (const Wall wall : walls)
-    if (auto answer = try_wall(wall, facts)) missing[wall] = *std::move(answer);
+  for (const Wall wall : walls) {
+    BULKHEAD_ASSIGN(auto answer, try_wall(wall, facts));
+    if (answer) missing[wall] = *std::move(answer);
+  }
   return missing;
 }
 
-Result<Fd> lock_try(const std::string& directory) {
-  BULKHEAD_ASSIGN(Fd fd, open_file(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0)
-    return errno_error("lock", directory, errno == EWOULDBLOCK ? EBUSY : errno);
-  return fd;
-}
-
-std::optional<std::string> try_workspaces(const std::string& directory) {
-  std::string at = directory + "/" + kTryPrefix + "XXXXXX";
+// Whoever tries holds a lock on the directory, which ends with it.
+TriedWall try_workspaces(const std::string& directory) {
+  std::string at = directory + "/" + std::string(kTryName) + "XXXXXX";
   if (::mkdtemp(at.data()) == nullptr) return errno_error("make directory below", directory).error().text();
-  const auto ours = lock_try(at);
-  auto missing = in_child([&] { return build_workspace(at); });
-  if (const auto removed = remove_tree(at); !removed && !missing) missing = removed.error().text();
-  return missing;
+  const Fd lock(::open(at.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!lock.valid() || ::flock(lock.get(), LOCK_EX) != 0) {
+    const Error failed = errno_error("lock", at).error();
+    ::rmdir(at.c_str());
+    return std::unexpected(not_tried(failed.text()));
+  }
+  auto tried = in_child([&] { return build_workspace(at); });
+  if (const auto removed = remove_tree(at); !removed && tried && !*tried) return removed.error().text();
+  return tried;
+}
+
+std::vector<std::string> abandoned_tries(const std::string& directory) {
+  std::vector<std::string> abandoned;
+  for (const std::string& name : list_directory(directory).value_or(std::vector<std::string>{})) {
+    if (!name.starts_with(kTryName)) continue;
+    const Fd fd(::open((directory + "/" + name).c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat st{};
+    const bool ours = fd.valid() && ::fstat(fd.get(), &st) == 0 && st.st_uid == ::geteuid();
+    if (ours && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) abandoned.push_back(directory + "/" + name);
+  }
+  return abandoned;
 }
 
 }  // namespace bulkhead

@@ -5,20 +5,22 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "sandbox/host/host_facts.h"
-#include "sandbox/sys/fd.h"
 
 namespace bulkhead {
 
-// What the kernel answered, where it does not stand. Wall::workspaces has a try of its own.
-std::optional<std::string> try_wall(Wall wall, const HostFacts& facts);
-MissingWalls try_walls(const WallSet& walls, const HostFacts& facts);
+// What the kernel answered, where it does not stand; an error where that could not be found out just then, for want of
+// memory, descriptors or processes: that is no answer, and nobody goes on without a wall for it. What `facts` say is
+// missing is not tried. Wall::workspaces has a try of its own.
+using TriedWall = Result<std::optional<std::string>>;
+TriedWall try_wall(Wall wall, const HostFacts& facts);
+Result<MissingWalls> try_walls(const WallSet& walls, const HostFacts& facts);
 
 // In a directory of its own below `directory`, which must be where workspaces would be.
-std::optional<std::string> try_workspaces(const std::string& directory);
-inline constexpr const char* kTryPrefix = "bulkhead-try-";
-// Such a directory, while nobody tries in it: EBUSY while somebody does. The lock is the descriptor's.
-Result<Fd> lock_try(const std::string& directory);
+TriedWall try_workspaces(const std::string& directory);
+// What such tries made in `directory` and, killed, left there.
+std::vector<std::string> abandoned_tries(const std::string& directory);
 
 }  // namespace bulkhead

@@ -1,9 +1,6 @@
 // Policy and host in, operations out. Each mechanism adds its piece from one function of its own; compile_plan() at the
 // end is the order in which the kernel sees them, on one screen.
-#include <linux/seccomp.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <set>
 
 #include "sandbox/host/landlock_abi.h"
@@ -116,15 +113,14 @@ void add_wall_time(Builder& b) {
   op.number = static_cast<std::uint64_t>(limits.wall.count());
 }
 
-void add_identity_choice(Builder& b, const WallSet& required) {
+void add_identity_choice(Builder& b) {
   if (!b.place.use_host_identity)
     b.part_of(Wall::user_namespace, [&] {
       Operation& op = b.add(Step::user_namespace, kBuiltIn);
       op.number = b.place.range_base;
-      op.flags =
-          (b.inside_uid() == 0 ? kInsideRoot : 0u) | (required.contains(Wall::no_namespaces_below) ? kNoneBelow : 0u);
+      op.flags = (b.inside_uid() == 0 ? kInsideRoot : 0u) | (b.lacks(Wall::no_namespaces_below) ? 0u : kNoneBelow);
     });
-  if (b.lacks(Wall::no_namespaces_below)) b.part_of(Wall::no_namespaces_below, [] {});
+  b.part_of(Wall::no_namespaces_below, [] {});  // by a flag of that operation
   if (b.in_range()) return;
   if (b.own_uid()) {
     Operation& op = b.add(Step::host_identity, b.spec.origin("require"));
@@ -146,7 +142,8 @@ void add_namespaces(Builder& b) {
 
 void add_inside_namespaces(Builder& b) {
   b.add(Step::cgroup_namespace, kBuiltIn);
-  b.part_of(Wall::keyring, [&] { b.add(Step::session_keyring, kBuiltIn); });
+  // A kernel without keyrings has none to hide.
+  if (b.host.keyrings) b.part_of(Wall::keyring, [&] { b.add(Step::session_keyring, kBuiltIn); });
   if (!b.spec.allows(Loosening::host_network)) b.add(Step::loopback, kBuiltIn);
   b.add(Step::hostname, b.spec.origin("hostname")).text = b.spec.hostname();
 }
@@ -356,7 +353,8 @@ void add_rlimits(Builder& b) {
   if (b.spec.limits().cpu_time.count() != 0)
     limit("cpu", static_cast<std::uint64_t>(b.spec.limits().cpu_time.count() + 999) / 1000, origin("cpu_time"));
   // Counts all processes and threads of a uid: right for a uid that is the sandbox's own, and nobody else's business.
-  if (b.spec.limits().pids != 0 && !b.place.use_host_identity) limit("nproc", b.spec.limits().pids, origin("pids"));
+  const bool own = !b.place.use_host_identity && !b.place.shares_uid;
+  if (b.spec.limits().pids != 0 && own) limit("nproc", b.spec.limits().pids, origin("pids"));
 }
 
 void add_privileges(Builder& b) {
@@ -370,14 +368,6 @@ void add_privileges(Builder& b) {
   identity.number = b.uid();
   b.add(Step::capabilities, b.spec.origin("capabilities")).text = kept;
   b.add(Step::no_new_privs, kBuiltIn);
-}
-
-// What is told to a listener is refused without one.
-std::vector<sock_filter> unobserved(std::vector<sock_filter> program) {
-  for (sock_filter& instruction : program)
-    if (instruction.code == (BPF_RET | BPF_K) && instruction.k == SECCOMP_RET_USER_NOTIF)
-      instruction.k = SECCOMP_RET_ERRNO | EPERM;
-  return program;
 }
 
 Result<> add_seccomp(Builder& b, LaunchPlan& plan, const WallSet& required) {
@@ -397,9 +387,8 @@ Result<> add_seccomp(Builder& b, LaunchPlan& plan, const WallSet& required) {
     plan.guard = told(std::move(plan.guard));
     plan.seccomp = std::move(programs.base);
     plan.learning = std::move(programs.command);
-  } else if (b.lacks(Wall::refusals_seen)) {
-    plan.seccomp = unobserved(std::move(plan.seccomp));
-    b.part_of(Wall::refusals_seen, [] {});
+  } else {
+    b.part_of(Wall::refusals_seen, [] {});  // the filter is the same: the launch finds out that nobody can listen
   }
   filter(Step::guard, plan.guard, "", kBuiltIn);
   filter(Step::seccomp, plan.seccomp, b.spec.seccomp().name, b.spec.origin("seccomp"));
@@ -439,8 +428,9 @@ Result<> check(const SandboxSpec& spec, const CommandSpec& command, const Placem
   if (ports && !landlock::knows_tcp(host.landlock_abi))
     return fail("plan", "/tcp", "ports need Landlock with ABI 4; this kernel has " + std::to_string(host.landlock_abi),
                 "write 'any', or use Linux 6.7 or newer");
+  const bool limited = !missing_walls(host).contains(Wall::limits);  // else that is what is said
   for (const auto& [key, number] : {std::pair{"io_read", spec.limits().io_read}, {"io_write", spec.limits().io_write}})
-    if (number != 0 && !host.cgroups.io)
+    if (number != 0 && limited && !host.cgroups.io)
       return fail("plan", std::string("/limits/") + key,
                   host.cgroups.mode == CgroupMode::v2
                       ? "needs the io controller, which " + host.cgroups.v2_parent + "/cgroup.controllers does not name"
@@ -478,7 +468,7 @@ Result<LaunchPlan> compile_plan(const SandboxSpec& spec, const CommandSpec& comm
   b.part_of(Wall::limits, [&] { add_cgroup(b); });
   add_wall_time(b);
   add_disk(b);
-  add_identity_choice(b, required);
+  add_identity_choice(b);
   add_namespaces(b);
   const std::vector<MountSpec> mounts = merged_mounts(b);
   const OwnMounts own = own_mounts(b, mounts);

@@ -111,6 +111,7 @@ struct Placement {
   std::vector<MountSpec> mounts;  // ours: workspace, home, inputs, reports; origin says which
   WallSet forgo;                  // walls that the policy requires and that need not stand for this sandbox all the
                                   // same: a worker of ours, for a run whose own policies go on without them
+  bool shares_uid = false;        // others of its uid live that are no part of it: a worker of ours in an agent's range
   std::string disk;        // what it keeps on disk stands below this directory, bounded by the launcher; or empty
   std::string image_tree;  // of a policy whose root is an image: where it is unpacked
   bool learn = false;      // observe what the command asks for (`--explain`, `policy learn`)

@@ -8,7 +8,8 @@ MissingWalls missing_walls(const HostFacts& host) {
   MissingWalls missing = host.missing;
   if (host.cgroups.mode == CgroupMode::none) missing.try_emplace(Wall::limits, host.cgroups.reason);
   if (host.landlock_abi < landlock::kLeastAbi)
-    missing.try_emplace(Wall::landlock, "this kernel has ABI " + std::to_string(host.landlock_abi));
+    missing.try_emplace(Wall::landlock,
+                        host.landlock_abi == 0 ? host.landlock_reason : "ABI 1 refuses renames between directories");
   return missing;
 }
 

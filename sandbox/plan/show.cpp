@@ -1,6 +1,7 @@
 // The plan for people and programs: text and JSON. On its way to the launcher: wire.cpp.
 #include <array>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "sandbox/base/text.h"
 #include "sandbox/base/units.h"
@@ -54,12 +55,24 @@ constexpr std::array kStepNames{"create_cgroup",
                                 "exec_init"};
 static_assert(kStepNames.size() == static_cast<std::size_t>(Step::exec_init) + 1);
 
-std::string flags_text(std::uint32_t flags) {
+using FlagWord = std::pair<std::uint32_t, const char*>;
+constexpr FlagWord kUserNamespaceWords[] = {{kInsideRoot, "uid 0 inside"}, {kNoneBelow, "no namespaces below"}};
+constexpr FlagWord kSeccompWords[] = {{kMustBeSeen, "refusals must be seen"}};
+constexpr FlagWord kMountWords[] = {
+    {kReadOnly, "read-only"},         {kNoExec, "noexec"}, {kOptional, "optional"}, {kDevice, "device"},
+    {kSandboxOwned, "sandbox-owned"}, {kFile, "file"},     {kCovers, "covers"},     {kReplace, "replacing"}};
+
+// The same bit is another flag in another step.
+std::span<const FlagWord> flag_words(Step step) {
+  if (step == Step::user_namespace) return kUserNamespaceWords;
+  if (step == Step::seccomp) return kSeccompWords;
+  return kMountWords;
+}
+
+std::string flags_text(const Operation& op) {
   std::string text;
-  for (const auto& [flag, word] :
-       {std::pair{kReadOnly, "read-only"}, std::pair{kNoExec, "noexec"}, std::pair{kOptional, "optional"},
-        std::pair{kDevice, "device"}, std::pair{kSandboxOwned, "sandbox-owned"}, std::pair{kReplace, "replacing"}})
-    if (flags & flag) text += std::string(text.empty() ? "" : ",") + word;
+  for (const auto& [flag, word] : flag_words(op.step))
+    if (op.flags & flag) text += std::string(text.empty() ? "" : ",") + word;
   return text;
 }
 
@@ -106,7 +119,6 @@ std::string sentence(const Operation& op) {
       break;
     case Step::user_namespace:
       out += " uids " + std::to_string(op.number) + "-" + std::to_string(op.number + 65535);
-      if (op.flags & kNoneBelow) out += ", no namespaces below";
       break;
     case Step::host_identity:
     case Step::identity:
@@ -138,7 +150,7 @@ std::string sentence(const Operation& op) {
     default:
       break;
   }
-  const std::string flags = op.step == Step::bind || op.step == Step::tmpfs ? flags_text(op.flags) : "";
+  const std::string flags = flags_text(op);
   if (!flags.empty()) out += " [" + flags + "]";
   return out;
 }
@@ -157,7 +169,7 @@ nlohmann::json rows(const std::vector<Operation>& list) {
     if (!op.text.empty()) row["text"] = op.text;
     if (op.number != 0) row["number"] = op.number;
     if (op.inodes != 0) row["inodes"] = op.inodes;
-    if (op.flags != 0) row["flags"] = flags_text(op.flags);
+    if (op.flags != 0) row["flags"] = flags_text(op);
     if (op.mode != 0) row["mode"] = op.mode;
     operations.push_back(std::move(row));
   }

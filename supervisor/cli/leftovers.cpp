@@ -122,15 +122,10 @@ Result<> remove(const StatePaths& state, const CgroupLayout& cgroups, const Left
     case LeftoverKind::half_image:
     case LeftoverKind::unused_image:
       return remove_image(leftover.name);
-    case LeftoverKind::tried: {
-      const auto lock = lock_try(leftover.name);
-      if (!lock && (lock.error().code == ENOENT || lock.error().code == EBUSY)) return {};
-      if (!lock) return std::unexpected(lock.error());
-      return remove_tree(leftover.name);
-    }
     case LeftoverKind::mount_point:
     case LeftoverKind::half_base:
     case LeftoverKind::run_directory:
+    case LeftoverKind::tried:
       return remove_tree(leftover.name);
     case LeftoverKind::loop_device:
       return wait_for_loop_device(leftover.name, state.root(), std::chrono::seconds(10));
@@ -157,8 +152,6 @@ std::string text(const Leftover& leftover) {
       return with("socket that nobody serves:");
     case LeftoverKind::mount_point:
       return with("mount point");
-    case LeftoverKind::tried:
-      return with("directory of a try of this host's walls:");
     case LeftoverKind::half_base:
       return with("half-made base");
     case LeftoverKind::half_image:
@@ -167,6 +160,8 @@ std::string text(const Leftover& leftover) {
       return with("unpacked image that nobody uses");
     case LeftoverKind::run_directory:
       return with("directory of a run that is over:");
+    case LeftoverKind::tried:
+      return with("directory of a try that was killed:");
     case LeftoverKind::loop_device:
       return with("loop device");
     case LeftoverKind::bound:
@@ -187,9 +182,6 @@ std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout
   if (!survivors.daemon && !survivors.launcher)
     for (const std::string& name : entries(state.mounts()))
       out.push_back({LeftoverKind::mount_point, state.mounts() + "/" + name, ""});
-  for (const std::string& name : entries(state.root()))
-    if (name.starts_with(kTryPrefix) && lock_try(state.root() + "/" + name))
-      out.push_back({LeftoverKind::tried, state.root() + "/" + name, ""});
   if (!survivors.daemon)
     for (const std::string& repository : entries(state.bases()))
       for (const std::string& commit : entries(state.bases() + "/" + repository))
@@ -199,6 +191,9 @@ std::vector<Leftover> find_leftovers(const StatePaths& state, const CgroupLayout
   for (const std::string& run : entries(state.runs()))
     if (!survivors.live_runs.contains(run) && !survivors.kept_runs.contains(run))
       out.push_back({LeftoverKind::run_directory, state.runs() + "/" + run, ""});
+  // `bulkhead doctor` tries where the state directory is, or will be.
+  for (const std::string& directory : {state.root(), state.root().substr(0, state.root().rfind('/'))})
+    for (const std::string& tried : abandoned_tries(directory)) out.push_back({LeftoverKind::tried, tried, ""});
   if (!survivors.daemon && !survivors.launcher)
     for (const std::string& device : loop_devices_of(state.root()))
       out.push_back({LeftoverKind::loop_device, device, "of a disk below the state directory"});

@@ -19,11 +19,11 @@ enum class LeftoverKind {
   cgroup,
   socket,
   mount_point,
-  tried,
   half_base,
   half_image,
   unused_image,
   run_directory,
+  tried,
   loop_device,
   bound
 };

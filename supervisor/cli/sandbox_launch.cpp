@@ -42,6 +42,8 @@ Outcome<> try_dispensable(LauncherClient& launcher, const SandboxSpec& spec, Hos
   WallSet open;
   for (const Wall wall : walls_of(spec, placement_for(spec, {})))
     if (about(wall).need == WallNeed::default_ && !spec.required().contains(wall)) open.insert(wall);
+  // Where there is no user namespace, none are forbidden below it: that wall then stands by itself or not at all.
+  if (open.contains(Wall::user_namespace)) open.insert(Wall::no_namespaces_below);
   if (open.empty()) return {};
   auto missing = or_exit(ExitCode::host_lacks, launcher.try_walls(open));
   if (!missing) return std::unexpected(missing.error());

@@ -37,19 +37,29 @@ std::string existing_above(std::string path) {
   return path;
 }
 
-MissingWalls try_all(const Context& context, const HostFacts& facts) {
+struct Tried {
   MissingWalls missing;
-  for (const WallInfo& info : all_walls())
-    if (auto answer = info.wall == Wall::workspaces ? try_workspaces(existing_above(context.state.root()))
-                                                    : try_wall(info.wall, facts))
-      missing[info.wall] = *std::move(answer);
-  return missing;
+  std::map<Wall, std::string> unknown;  // why it could not be found out
+};
+
+Tried try_all(const Context& context, const HostFacts& facts) {
+  Tried out;
+  for (const WallInfo& info : all_walls()) {
+    auto tried = info.wall == Wall::workspaces ? try_workspaces(existing_above(context.state.root()))
+                                               : try_wall(info.wall, facts);
+    if (!tried)
+      out.unknown[info.wall] = tried.error().text() + "; " + tried.error().hint;
+    else if (*tried)
+      out.missing[info.wall] = **std::move(tried);
+  }
+  return out;
 }
 
 // What the wall is like here, where that differs between hosts.
 std::string standing(const WallInfo& info, const HostFacts& facts) {
   std::string text(info.what);
   if (info.wall == Wall::limits) text += "; cgroup " + std::string(mode_text(facts.cgroups.mode));
+  if (info.wall == Wall::keyring && !facts.keyrings) text = "this kernel has no keyrings";
   if (info.wall == Wall::landlock) {
     text += "; ABI " + std::to_string(facts.landlock_abi) + ": files";
     if (landlock::knows_tcp(facts.landlock_abi)) text += ", TCP ports";
@@ -79,16 +89,18 @@ Outcome<> run_nothing(const Context& context, const HostFacts& facts) {
   return {};
 }
 
-nlohmann::json as_json(const HostFacts& facts, const MissingWalls& missing, const DiskBounds& disks, bool root,
+nlohmann::json as_json(const HostFacts& facts, const Tried& tried, const DiskBounds& disks, bool root,
                        const std::string& sandbox, const std::string& without) {
   nlohmann::json list = nlohmann::json::array();
   for (const WallInfo& info : all_walls()) {
-    const auto answer = missing.find(info.wall);
+    const auto answer = tried.missing.find(info.wall);
+    const auto unknown = tried.unknown.find(info.wall);
     nlohmann::json row = {{"name", info.name},
-                          {"present", answer == missing.end()},
+                          {"present", answer == tried.missing.end()},
                           {"required", required(info)},
-                          {"detail", answer == missing.end() ? standing(info, facts) : answer->second}};
-    if (answer != missing.end())
+                          {"detail", answer == tried.missing.end() ? standing(info, facts) : answer->second}};
+    if (unknown != tried.unknown.end()) row.update({{"present", nullptr}, {"detail", unknown->second}});
+    if (answer != tried.missing.end())
       row.update({{"instead", info.instead}, {"lost", info.lost}, {"provide", info.provide}});
     list.push_back(std::move(row));
   }
@@ -120,9 +132,10 @@ Outcome<int> doctor_verb(const Context& context, const DoctorOptions& options) {
   auto facts = or_exit(ExitCode::host_lacks, probe_host());
   if (!facts) return std::unexpected(facts.error());
   // Each is tried in a child of its own; what needs root is tried as root, nothing of the user's is read.
-  const MissingWalls missing = try_all(context, *facts);
+  const Tried tried = try_all(context, *facts);
   const DiskBounds disks = try_disk_bounds(context.state.root());
-  bool able = std::ranges::none_of(missing, [](const auto& wall) { return required(about(wall.first)); });
+  const auto in_the_way = [](const auto& wall) { return required(about(wall.first)); };
+  bool able = std::ranges::none_of(tried.missing, in_the_way) && std::ranges::none_of(tried.unknown, in_the_way);
   std::string sandbox = "made, run and gone";
   if (!context.root) {
     sandbox = "not tried: needs root";
@@ -130,25 +143,27 @@ Outcome<int> doctor_verb(const Context& context, const DoctorOptions& options) {
     able = false;
     sandbox = ran.error().error.text();
   }
-  const std::string without = line_without(missing);
+  const std::string without = line_without(tried.missing);
   const int status = able ? 0 : static_cast<int>(ExitCode::host_lacks);
   if (options.format == Format::json) {
-    out_text(pretty(as_json(*facts, missing, disks, context.root, sandbox, without)));
+    out_text(pretty(as_json(*facts, tried, disks, context.root, sandbox, without)));
     return status;
   }
   std::vector<std::vector<std::string>> rows{{"kernel", printable(facts->kernel, 80), ""}};
   for (const WallInfo& info : all_walls()) {
-    const auto answer = missing.find(info.wall);
-    std::string detail = standing(info, *facts);
-    if (answer != missing.end()) {
+    const auto answer = tried.missing.find(info.wall);
+    const auto unknown = tried.unknown.find(info.wall);
+    std::string detail = unknown == tried.unknown.end() ? standing(info, *facts) : unknown->second;
+    if (answer != tried.missing.end()) {
       detail = answer->second;
       if (!info.instead.empty()) detail += "; instead: " + std::string(info.instead);
       detail += "; needs: " + std::string(info.provide);
     }
     rows.push_back({std::string(info.name),
-                    answer == missing.end() ? "yes"
-                    : required(info)        ? "NO"
-                                            : "no",
+                    unknown != tried.unknown.end()  ? "?"
+                    : answer == tried.missing.end() ? "yes"
+                    : required(info)                ? "NO"
+                                                    : "no",
                     printable(detail, 600)});
   }
   rows.push_back({"disk bounds", disks.present ? "yes" : "no", printable(disks.detail, 600)});

@@ -142,10 +142,14 @@ Outcome<int> sandbox_plan_verb(const Context& context, const SandboxPlanOptions&
   auto host = or_exit(ExitCode::host_lacks, probe_host());
   if (!host) return std::unexpected(host.error());
   // What needs root is tried as root; for who is not, walls that reading cannot tell of are taken to stand.
-  if (context.root)
+  if (context.root) {
+    WallSet walls;
     for (const WallInfo& info : all_walls())
-      if (info.need != WallNeed::runs)
-        if (auto answer = try_wall(info.wall, *host)) host->missing[info.wall] = *std::move(answer);
+      if (info.need != WallNeed::runs) walls.insert(info.wall);
+    auto missing = or_exit(ExitCode::host_lacks, try_walls(walls, *host));
+    if (!missing) return std::unexpected(missing.error());
+    host->missing.merge(*missing);
+  }
   if (auto dropped = drop_root(context); !dropped) return std::unexpected(dropped.error());
   auto policy = read_policy(options.policy);
   if (!policy) return std::unexpected(policy.error());

@@ -104,6 +104,17 @@ refused fresh-proc masked_proc
 command=(sh -c 'test -d /proc && test -z "$(ls -A /proc)" && ! mkdir /proc/x 2>/dev/null && id -u')
 goes_on fresh-proc masked_proc
 grep -qx 1000 "$output" || fail "the uid inside is not 1000"
+# One in full view elsewhere is none where sandboxes are made: a sandbox has the container's /proc in sight and no other.
+mkdir "$scratch/proc"
+masked_with_another() {
+  unshare --mount --propagation private bash -euc '
+    mount -t proc proc "$1"
+    shift
+    mount -t tmpfs -o ro tmpfs /proc/sys/fs
+    exec "$@"' masked_with_another "$scratch/proc" "$confine" --ids 1000000 -- "$@"
+}
+refused fresh-proc masked_with_another
+goes_on fresh-proc masked_with_another
 # A /proc in full view is enough for a fresh one, and nothing of the old is left below it.
 policy=default command=(sh -c 'test "$(ls -d /proc/[0-9]* | wc -l)" -lt 6 && test "$(grep -c " /proc " /proc/self/mountinfo)" = 1 && id -u')
 expect 0 "1000" run "$confine" --ids 1000000 --
@@ -121,6 +132,9 @@ refused "user-namespace no-namespaces-below" "${few_ids[@]}"
 command=(sh -c 'test "$(id -u)" -ge 52000 && test "$(id -u)" -lt 60000')
 goes_on "user-namespace no-namespaces-below" "${few_ids[@]}"
 expect 3 "no ids of a sandbox's own are mapped here" env -- "$confine" --ids 1000 -- "$binaries/bulkhead" sandbox run --policy "$scratch/without.yaml" -- true
+# Without the one there is nothing to forbid the other in: it is missing too, and required of itself.
+but user-namespace
+expect 3 "missing walls: no-namespaces-below:" run "${few_ids[@]}"
 
 # -- no-namespaces-below: /proc/sys is read-only, and a user namespace keeps the launcher from another proc to write through
 read_only_sys() {
@@ -141,6 +155,9 @@ command=(sh -c 'id -u; ! touch /usr/x')
 goes_on landlock "$confine" --deny landlock_create_ruleset --
 refused keyring "$confine" --deny keyctl --
 goes_on keyring "$confine" --deny keyctl --
+# As if the kernel had none, which has.
+refused keyring "$confine" --deny keyctl=ENOSYS --
+goes_on keyring "$confine" --deny keyctl=ENOSYS --
 # Both at once: one error names both, one policy goes on without both, and requiring one of them is enough to refuse.
 refused "landlock keyring" "$confine" --deny keyctl,landlock_create_ruleset --
 goes_on "landlock keyring" "$confine" --deny keyctl,landlock_create_ruleset --
@@ -161,10 +178,16 @@ expect 0 "" "$confine" --listen -- "$binaries/bulkhead" sandbox run --quiet -- t
 [ ! -s "$output" ] || fail "--quiet is not"
 
 # -- nothing goes on without these: one error that lists them
-for calls in unshare clone3 setns mount,open_tree,fsopen pivot_root; do
-  refused "" "$confine" --deny "$calls" --
+while read -r calls walls; do
+  refused "$walls" "$confine" --deny "$calls" --
   grep -q "no policy goes on without" "$output" || fail "--deny $calls: does not say that no policy goes on"
-done
+done <<'CALLS'
+unshare namespaces mounts network user-namespace fresh-proc
+clone3 namespaces user-namespace fresh-proc limits
+setns mounts user-namespace
+mount,open_tree,fsopen mounts user-namespace fresh-proc
+pivot_root mounts fresh-proc
+CALLS
 refused "namespaces mounts network user-namespace fresh-proc" "$confine" --drop 21 --
 printf 'version: 1\nrequire: []\n' >"$scratch/nothing.yaml"
 policy=$scratch/nothing.yaml
@@ -206,12 +229,22 @@ assert said["sandbox"].startswith("missing walls: limits"), said["sandbox"]
 assert said["policy_line"].startswith("require: ["), said["policy_line"]
 PYTHON
 
+# Where a wall cannot be tried for want of descriptors nobody knows, and that is what is said.
+expect 3 "Too many open files; try again" prlimit --nofile=9 "$binaries/bulkhead" --state "$state" doctor
+grep -q "^user-namespace  *? " "$output" || fail "a wall that could not be tried is not shown as such"
+
 # -- a run: refused by its default policy before anything is made; with another it says so, and its workers go on without, too
 make_repository "$scratch/repository"
 cd "$scratch/repository"
 agent=(sh -c 'echo changed >file && git commit -qam changed')
 expect 3 "missing walls: limits" read_only_cgroups "$binaries/bulkhead" --state "$state" run --name refused -- "${agent[@]}"
 same "branches after a refusal" "main other" "$(git for-each-ref --format='%(refname:short)' refs/heads | paste -sd' ')"
+# So are walls that are not tried when a daemon starts: those that must stand anyway, and those that few policies require.
+expect 3 "missing walls: mounts: " "$confine" --deny pivot_root -- "$binaries/bulkhead" --state "$state" run --name refused -- "${agent[@]}"
+expect 3 "missing walls: refusals-seen: seccomp listener: Device or resource busy" \
+  "$confine" --listen -- "$binaries/bulkhead" --state "$state" run --name refused --policy "$scratch/seen.yaml" -- "${agent[@]}"
+same "branches after refusals" "main other" "$(git for-each-ref --format='%(refname:short)' refs/heads | paste -sd' ')"
+expect 0 "" bulkhead run --name seen --policy "$scratch/seen.yaml" -- true
 but limits
 expect 0 "without the wall limits: " read_only_cgroups "$binaries/bulkhead" --state "$state" run --name nested --policy "$scratch/without.yaml" -- "${agent[@]}"
 same "the agent's commit" changed "$(git show bulkhead/nested/agent:file)"
@@ -224,6 +257,24 @@ policy: $scratch/without.yaml
 tasks: {a: {command: "true", checkpoint: {every: 10s}}}
 WORKFLOW
 expect 2 "checkpoint.every" read_only_cgroups "$binaries/bulkhead" --state "$state" run "$scratch/flow.yaml"
+# Processes are counted by uid then, and a worker of ours is of the agent's: however many that has, its commit is seen while it lives.
+mkdir "$scratch/go"
+cat >"$scratch/many.yaml" <<WORKFLOW
+version: 1
+repository: $scratch/repository
+policy: $scratch/without.yaml
+tasks:
+  many:
+    command: for i in \$(seq 100); do sleep 1000 & done; echo changed >file; git commit -qam changed; until [ -e /go/on ]; do sleep 0.1; done
+    inputs: {/go: $scratch/go}
+WORKFLOW
+(read_only_cgroups "$binaries/bulkhead" --state "$state" run --name many "$scratch/many.yaml" >"$scratch/log" 2>&1 || true) &
+client=$!
+commit_seen() { bulkhead journal many --events --json >"$scratch/events" && grep -q boundary_seen "$scratch/events"; }
+wait_for commit_seen
+touch "$scratch/go/on"
+wait "$client"
+same "the commit of many" changed "$(git show bulkhead/many/many:file)"
 expect 3 "missing walls: user-namespace" "${none_below[@]}" "$binaries/bulkhead" --state "$state" run --policy "$scratch/nothing.yaml" -- true
 cd "$scratch"
 

@@ -121,5 +121,22 @@ TEST_F(RootLimits, TheWholeSandboxEndsWithoutALimitOfItsOwnToo) {
   EXPECT_EQ(line_of("o", "", "memory.oom.group", ""), "1");
 }
 
+// As on a host whose topmost node gives nothing to those below it until somebody asks: a container's, often.
+TEST_F(RootLimits, ControllersAreAskedForAboveARootNodeThatIsASandboxItself) {
+  if (host_.cgroups.mode != CgroupMode::v2) GTEST_SKIP() << "the v2 tree has no controllers here";
+  CgroupLayout below = host_.cgroups;
+  below.v2_parent += "/bulkhead-test-" + std::to_string(::getpid());
+  ASSERT_EQ(::mkdir(below.v2_parent.c_str(), 0755), 0);
+  EXPECT_EQ(read_file(below.v2_parent + "/cgroup.subtree_control").value(), "");
+  {
+    auto cgroup = Cgroup::create(below, "root", "", {"memory", "cpu", "pids"});
+    EXPECT_TRUE(cgroup) << cgroup.error().text();
+    for (const char* what : {"memory", "pids"})
+      if (cgroup) EXPECT_TRUE(cgroup->limit(what, 1U << 20));
+  }
+  EXPECT_TRUE(remove_cgroup_root(below, "root"));
+  EXPECT_EQ(::rmdir(below.v2_parent.c_str()), 0);
+}
+
 }  // namespace
 }  // namespace bulkhead

@@ -4,6 +4,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -28,14 +29,66 @@ class RootWallsTest : public RootSandboxTest {
     more["require"] = names;
     return spec_of(policy(std::move(more)));
   }
+  static std::string said(const TriedWall& tried) {
+    return !tried ? "not known: " + tried.error().text() : *tried ? "missing: " + **tried : "stands";
+  }
   Outcome shell(const SandboxSpec& spec, const std::string& script) { return run(spec, {"/bin/sh", "-c", script}); }
 };
 
 TEST_F(RootWallsTest, EveryWallStandsOnThisHost) {
   for (const WallInfo& info : all_walls())
-    if (info.need != WallNeed::runs) EXPECT_EQ(try_wall(info.wall, host_).value_or(""), "") << info.name;
-  EXPECT_EQ(try_workspaces(scratch_).value_or(""), "");
+    if (info.need != WallNeed::runs) EXPECT_EQ(said(try_wall(info.wall, host_)), "stands") << info.name;
+  EXPECT_EQ(said(try_wall(Wall::workspaces, host_)), "missing: has a try of its own");
+  EXPECT_EQ(said(try_workspaces(scratch_)), "stands");
   EXPECT_TRUE(list_directory(scratch_)->empty()) << "the try left something behind";
+}
+
+// Of descriptors here; of memory or processes it is the same. Whoever goes on without what is missing must not go on
+// without what could not be looked at.
+TEST_F(RootWallsTest, AWallThatCouldNotBeTriedIsNotSaidToBeMissing) {
+  const auto nodes = list_cgroup_roots(host_.cgroups);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const Fd lowest(::dup(STDERR_FILENO));
+  int unknown = 0;
+  for (rlim_t room = 0; room < 12; ++room) {
+    const rlimit few{static_cast<rlim_t>(lowest.get()) + 1 + room, before.rlim_max};
+    std::map<Wall, std::string> answers;
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (const WallInfo& info : all_walls())
+      if (info.need != WallNeed::runs) answers[info.wall] = said(try_wall(info.wall, host_));
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    for (const auto& [wall, answer] : answers) {
+      EXPECT_FALSE(answer.starts_with("missing")) << name(wall) << ", room for " << room << ": " << answer;
+      unknown += answer.starts_with("not known");
+    }
+  }
+  EXPECT_GT(unknown, 12);  // with no room at all it is each of them
+  EXPECT_EQ(list_cgroup_roots(host_.cgroups), nodes);
+}
+
+// Whoever cleans up meanwhile takes what a try has made for a living launcher's; and a process is born into it.
+TEST_F(RootWallsTest, LimitsAreTriedAsALauncherOfOnesOwnDoes) {
+  const pid_t trying = ::fork();
+  if (trying == 0) {
+    for (int i = 0; i < 50; ++i)
+      if (said(try_wall(Wall::limits, host_)) != "stands") ::_exit(1);
+    ::_exit(0);
+  }
+  std::set<std::string> names;
+  int born = 0, status = 0;
+  const std::string parent = "PPid:\t" + std::to_string(trying) + "\n";
+  while (::waitpid(trying, &status, WNOHANG) == 0)
+    for (const std::string& root : list_cgroup_roots(host_.cgroups)) {
+      const std::string its = "/proc/" + root.substr(std::min(root.size(), std::string("bulkhead-p").size()));
+      const auto comm = read_file(its + "/comm"), about_it = read_file(its + "/status");
+      if (!comm || !about_it || !about_it->contains(parent)) continue;
+      names.insert(*comm);
+      born += cgroup_root_processes(host_.cgroups, root).empty() ? 0 : 1;
+    }
+  EXPECT_EQ(status, 0);
+  EXPECT_THAT(names, ::testing::ElementsAre("bulkhead-launch\n"));
+  EXPECT_GT(born, 0);
 }
 
 TEST_F(RootWallsTest, WithoutLimitsItIsKilledWholeAndNotFrozenAndNothingIsMeasured) {
@@ -90,8 +143,35 @@ TEST_F(RootWallsTest, WithoutLandlockOrAKeyringItRuns) {
   EXPECT_EQ(shell(without(Wall::keyring), "id -u").out, "1000\n");
 }
 
+// What stands in: none of the calls gets to the session keyring that was inherited.
+TEST_F(RootWallsTest, WithoutAKeyringTheCallsAreRefused) {
+  const std::string numbers =
+      std::to_string(SYS_add_key) + ", " + std::to_string(SYS_request_key) + ", " + std::to_string(SYS_keyctl);
+  const Outcome outcome = run(without(Wall::keyring), {"python3", "-c", R"(
+import ctypes, errno
+kernel = ctypes.CDLL(None, use_errno=True)
+for number in ()" + numbers + R"():
+    print(kernel.syscall(number, 0, 0, 0, 0, 0), errno.errorcode[ctypes.get_errno()])
+)"});
+  EXPECT_EQ(outcome.out, "-1 EPERM\n-1 EPERM\n-1 EPERM\n") << outcome.err << outcome.record.detail;
+}
+
+// By the limit alone: this profile allows the calls. What a plan does where it cannot be set: tests/e2e/nested.sh.
 TEST_F(RootWallsTest, NamespacesBelowAreForbidden) {
-  EXPECT_EQ(sh("cat /proc/sys/user/max_user_namespaces").out, "0\n");
+  const auto profile = read_json(std::string(BULKHEAD_SOURCE_DIR) + "/policies/seccomp/permissive.json");
+  const auto spec =
+      SandboxSpec::from_policy(apply_defaults(policy({{"seccomp", "permissive"}})), {{"permissive", profile}});
+  ASSERT_TRUE(spec) << spec.error().text();
+  const Outcome outcome = shell(*spec, "cat /proc/sys/user/max_user_namespaces; unshare --user true");
+  EXPECT_EQ(outcome.out, "0\n");
+  EXPECT_THAT(outcome.err, HasSubstr("No space left on device"));
+}
+
+// By the filter alone, where there is no user namespace to set a limit in.
+TEST_F(RootWallsTest, WithoutAUserNamespaceTheCallsThatMakeOneAreRefused) {
+  const Outcome outcome = shell(without(Wall::user_namespace), "unshare --user true");
+  EXPECT_THAT(outcome.err, HasSubstr("Operation not permitted"));
+  EXPECT_NE(outcome.record.exit_code, 0);
 }
 
 // What a plan says must hold holds, or nothing starts: on a host that has another container's walls around it.

@@ -6,8 +6,9 @@
 // --ids: in a user and a mount namespace of its own, in which the ids 0 to COUNT-1 are mapped to themselves; with
 // --none-below no user namespace can be made there.
 //
-// Refused calls answer EPERM, clone3 ENOSYS. With --listen the listener stays with confine, which waits for the command
-// and ends with its status. Static: it must run where nothing else of the build's is.
+// Refused calls answer EPERM, clone3 and those written CALL=ENOSYS as if the kernel had them not. With --listen the
+// listener stays with confine, which waits for the command and ends with its status. Static: it must run where nothing
+// else of the build's is.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/audit.h>
@@ -126,9 +127,17 @@ int main(int argc, char** argv) {
       drop(atoi(argv[++at]));
     } else if (strcmp(argv[at], "--deny") == 0 && at + 1 < argc) {
       char* rest = argv[++at];
-      for (char* name = strtok(rest, ","); name != NULL; name = strtok(NULL, ","))
+      for (char* name = strtok(rest, ","); name != NULL; name = strtok(NULL, ",")) {
+        char* answer = strchr(name, '=');
+        if (answer != NULL && strcmp(answer, "=ENOSYS") != 0) {
+          errno = EINVAL;
+          fail(name);
+        }
+        if (answer != NULL) *answer = '\0';
         // With EPERM for clone3 no C library starts a process any more: container runtimes answer ENOSYS.
-        load_for(number_of(name), SECCOMP_RET_ERRNO | (strcmp(name, "clone3") == 0 ? ENOSYS : EPERM), 0);
+        const int absent = answer != NULL || strcmp(name, "clone3") == 0;
+        load_for(number_of(name), SECCOMP_RET_ERRNO | (absent ? ENOSYS : EPERM), 0);
+      }
     } else {
       errno = EINVAL;
       fail(argv[at]);

@@ -103,7 +103,8 @@ Result<> run(const Options& options) {
   BULKHEAD_ASSIGN(const Fd lock, take_lock(paths));
   BULKHEAD_ASSIGN(HostFacts host, probe_host());
   // Those that a policy may go on without, once, while we have one thread; a launch finds out about the others.
-  host.missing.merge(try_walls(dispensable_walls(), host));
+  BULKHEAD_ASSIGN(MissingWalls missing, try_walls(dispensable_walls(), host));
+  host.missing.merge(missing);
   for (const auto& directory : {paths.bases(), paths.runs()}) BULKHEAD_TRY(make_directories(directory, 0711));
   BULKHEAD_ASSIGN(Journal journal, Journal::open(paths.journal(), JournalMode::write));
   BULKHEAD_ASSIGN(BlobStore blobs, BlobStore::open(paths.blobs(), JournalMode::write));

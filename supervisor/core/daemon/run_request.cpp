@@ -50,14 +50,41 @@ Result<> refuse_target(const InspectFacts& facts, const std::string& run, const 
               "check out another branch there, or merge into a new one (merge: {into: bulkhead/" + into + "})");
 }
 
-// Whether this host has what every policy of the run requires, and what runs need besides; what it lacks of the rest
-// the run goes on without.
-Result<WallSet> check_walls(const RunContext& run) {
-  const MissingWalls missing = missing_walls(run.site.host);
+// What the policies of the run require, and what runs need besides.
+WallSet required_walls(const RunContext& run) {
   WallSet required{Wall::user_namespace};  // workspaces are mounted in one
   for (const auto& [task, spec] : run.specs)
     for (const Wall wall : required_here(spec, {})) required.insert(wall);
+  return required;
+}
+
+Result<MissingWalls> try_walls(const RunContext& run, const WallSet& walls) {
+  return run.site.launcher.call([&](LauncherClient& c) { return c.try_walls(walls); });
+}
+
+// After something of ours could not be started: all the required walls that are missing, if that is why; else `failed`.
+Error explain_failure(const RunContext& run, Error failed) {
+  const WallSet required = required_walls(run);
+  auto missing = try_walls(run, required);
+  if (!missing) return failed;
+  missing->merge(missing_walls(run.site.host));
+  auto stand = check_required(required, *missing);
+  return stand ? failed : stand.error();
+}
+
+// Whether this host has what is required; what it lacks of the rest the run goes on without.
+Result<WallSet> check_walls(const RunContext& run) {
+  const MissingWalls missing = missing_walls(run.site.host);
+  const WallSet required = required_walls(run);
   BULKHEAD_TRY(check_required(required, missing));
+  // Those that nobody has tried when the daemon began, and that a command's launch would find out about too late.
+  WallSet rare;
+  for (const Wall wall : required)
+    if (about(wall).need == WallNeed::on_demand) rare.insert(wall);
+  if (!rare.empty()) {
+    BULKHEAD_ASSIGN(const MissingWalls found, try_walls(run, rare));
+    BULKHEAD_TRY(check_required(required, found));
+  }
   WallSet forgo;
   for (const auto& [wall, answer] : missing) forgo.insert(wall);
   if (forgo.contains(Wall::limits))
@@ -78,7 +105,9 @@ Async<> prepare_run(RunContext& run, RunRequest request) {
     BULKHEAD_CO_ASSIGN(SandboxSpec spec, spec_for(task, workflow, request));
     run.specs.emplace(name, std::move(spec));
   }
-  BULKHEAD_CO_ASSIGN(run.forgo, check_walls(run));
+  auto forgo = check_walls(run);
+  if (!forgo) co_return std::unexpected(explain_failure(run, forgo.error()));
+  run.forgo = *std::move(forgo);
   BULKHEAD_CO_TRY(co_await prepare_disks(run));
   BULKHEAD_CO_TRY(co_await prepare_images(run));
   run.owner = {.uid = request.caller.uid, .gid = request.caller.gid, .groups = request.caller.groups};
@@ -94,7 +123,9 @@ Async<> prepare_run(RunContext& run, RunRequest request) {
                          .base = workflow.base(),
                          .target = workflow.merge_into(),
                          .config_home = request.caller.home};
-  BULKHEAD_CO_ASSIGN(const InspectFacts facts, co_await run.site.workers.run(std::move(job), std::move(inspect)));
+  const auto inspected = co_await run.site.workers.run(std::move(job), std::move(inspect));
+  if (!inspected) co_return std::unexpected(explain_failure(run, inspected.error()));
+  const InspectFacts& facts = *inspected;
   BULKHEAD_CO_TRY(refuse_target(facts, run.run, workflow.merge_into()));
   run.borrowed_objects = facts.object_directories;
   run.object_format = facts.object_format;

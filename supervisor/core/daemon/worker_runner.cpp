@@ -53,6 +53,7 @@ Result<RunningWorker> WorkerRunner::start(WorkerJob job, std::vector<std::string
   place.cgroup = job.place + "/" + name;
   place.range_base = job.range_base;
   place.forgo = std::move(job.forgo);
+  place.shares_uid = job.kind == WorkerKind::reader || job.kind == WorkerKind::copier;
   if (job.kind == WorkerKind::owner) {
     place.use_host_identity = true;
     place.host_uid = job.owner.uid;

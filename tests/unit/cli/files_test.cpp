@@ -1,12 +1,15 @@
 // What is read as the user before a run starts, and what is found lying about after one: real files, no root.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "sandbox/sys/files.h"
 #include "supervisor/cli/leftovers.h"
 #include "supervisor/cli/repository.h"
 #include "supervisor/cli/run_input.h"
@@ -178,17 +181,28 @@ TEST_F(LeftoversTest, FindsWhatNobodyAliveHolds) {
   make("state/runs/kept/agent");
   make("state/mnt/x");
   make("state/blobs/aa");
+  make("state/bulkhead-try-killed/rw/upper");
+  make("bulkhead-try-before/rw");  // the state directory was not there yet
+  make("state/bulkhead-try-living");
+  const Fd living = open_file((root / "state/bulkhead-try-living").string(), O_RDONLY | O_DIRECTORY).value();
+  ASSERT_EQ(::flock(living.get(), LOCK_EX), 0);
+  const std::vector<std::string> tries{"directory of a try that was killed: ROOT/state/bulkhead-try-killed",
+                                       "directory of a try that was killed: ROOT/bulkhead-try-before"};
+  const auto with_tries = [&](std::vector<std::string> lines) {
+    lines.insert(lines.end(), tries.begin(), tries.end());
+    return lines;
+  };
   write("state/bases/p-1/" + commit + "/ready", "");
   make("state/bases/p-1/" + half);
   bind_socket("state/control.sock");
   bind_socket("state/launcher.sock");
   EXPECT_EQ(found({.daemon = false, .launcher = false, .live_runs = {}, .kept_runs = {"kept", "live"}}),
-            (std::vector<std::string>{"socket that nobody serves: ROOT/state/control.sock",
-                                      "socket that nobody serves: ROOT/state/launcher.sock",
-                                      "mount point ROOT/state/mnt/x", "half-made base ROOT/state/bases/p-1/" + half,
-                                      "directory of a run that is over: ROOT/state/runs/dead"}));
+            with_tries({"socket that nobody serves: ROOT/state/control.sock",
+                        "socket that nobody serves: ROOT/state/launcher.sock", "mount point ROOT/state/mnt/x",
+                        "half-made base ROOT/state/bases/p-1/" + half,
+                        "directory of a run that is over: ROOT/state/runs/dead"}));
   EXPECT_EQ(found({.daemon = true, .launcher = true, .live_runs = {"live"}, .kept_runs = {"kept"}}),
-            (std::vector<std::string>{"directory of a run that is over: ROOT/state/runs/dead"}));
+            with_tries({"directory of a run that is over: ROOT/state/runs/dead"}));
   EXPECT_EQ(found({.daemon = false, .launcher = true, .live_runs = {"live", "dead"}, .kept_runs = {"kept"}}).front(),
             "launcher without a daemon at ROOT/state/launcher.sock");
 
@@ -201,6 +215,7 @@ TEST_F(LeftoversTest, FindsWhatNobodyAliveHolds) {
   EXPECT_TRUE(fs::exists(root / "state/bases/p-1" / commit / "ready"));
   EXPECT_TRUE(fs::exists(root / "state/runs/kept"));
   EXPECT_TRUE(fs::exists(root / "state/blobs/aa"));
+  EXPECT_TRUE(fs::exists(root / "state/bulkhead-try-living"));
 }
 
 }  // namespace

@@ -137,8 +137,34 @@ TEST(Walls, WithoutLimitsProcessesHaveLimitsEach) {
   owner.host_uid = 1000;
   policy["allow"] = {"host-identity"};
   EXPECT_EQ(find(plan_of(spec_of(policy), host_without(Wall::limits), owner).value(), Step::rlimit, "nproc"), nullptr);
+  // Nor are an agent's those of a worker that reads its workspace.
+  Placement worker = place();
+  worker.shares_uid = true;
+  const LaunchPlan beside = plan_of(spec_of(policy), host_without(Wall::limits), worker).value();
+  EXPECT_EQ(find(beside, Step::rlimit, "nproc"), nullptr);
+  EXPECT_NE(find(beside, Step::rlimit, "data"), nullptr);
   // Where there is a cgroup, it is what limits.
   EXPECT_EQ(find(plan_of(spec_of(policy), whole_host()).value(), Step::rlimit, "data"), nullptr);
+}
+
+// However it was found that there are no cgroups.
+TEST(Walls, WithoutLimitsInputAndOutputAreNotLimitedEither) {
+  json policy = all_but(Wall::limits);
+  policy["limits"] = {{"io_read", "1Mi"}, {"io_write", "2Mi"}, {"memory_high", "1Gi"}};
+  HostFacts none = whole_host(), tried = host_without(Wall::limits);
+  none.cgroups = {.mode = CgroupMode::none, .v2_parent = {}, .v1 = {}, .reason = "the kernel's answer"};
+  tried.cgroups.io = true;
+  for (const HostFacts& host : {none, tried}) {
+    const auto plan = plan_of(spec_of(policy), host);
+    ASSERT_TRUE(plan) << plan.error().text();
+    for (const char* lost : {"memory_high", "io_read", "io_write"}) {
+      EXPECT_THAT(render(*plan), HasSubstr(std::string("left out: limit_cgroup ") + lost));
+      EXPECT_THAT(about(Wall::limits).lost, HasSubstr(lost));
+    }
+    policy.erase("require");
+    EXPECT_EQ(plan_of(spec_of(policy), host).error().text(), "missing walls: limits: the kernel's answer");
+    policy.update(all_but(Wall::limits));
+  }
 }
 
 TEST(Walls, WithoutAUserNamespaceTheUidIsItsOwnAllTheSame) {
@@ -183,10 +209,33 @@ TEST(Walls, InsideAUserNamespaceAFreshProcTakesThePlaceOfTheOldOne) {
   EXPECT_EQ(find(plan_of(spec_of(), whole_host()).value(), Step::proc)->flags, 0u);
 }
 
-TEST(Walls, NamespacesBelowAreForbiddenOrTheLaunchFailsWhereThatIsRequired) {
-  EXPECT_EQ(find(plan_of(spec_of(), whole_host()).value(), Step::user_namespace)->flags, std::uint32_t{kNoneBelow});
+// A wall that stands is used, whether required or not: the launch fails where it turns out not to stand.
+TEST(Walls, NamespacesBelowAreForbiddenUnlessThatIsKnownToBeMissing) {
   const Wall below = Wall::no_namespaces_below;
+  for (const SandboxSpec& spec : {spec_of(), spec_of(all_but(below))})
+    EXPECT_EQ(find(plan_of(spec, whole_host()).value(), Step::user_namespace)->flags, std::uint32_t{kNoneBelow});
   EXPECT_EQ(find(plan_of(spec_of(all_but(below)), host_without(below)).value(), Step::user_namespace)->flags, 0u);
+}
+
+// Bits mean different things to different steps.
+TEST(Walls, FlagsAreShownByTheirStepsWords) {
+  HostFacts container = whole_host();
+  container.in_user_namespace = true;
+  const LaunchPlan plan =
+      plan_of(spec_of({{"allow", {"inside-root"}}, {"require", {"refusals-seen", "user-namespace"}}}), container)
+          .value();
+  std::map<std::string, json> rows;
+  for (const json& row : to_json(plan).at("operations"))
+    rows[row.at("step").get<std::string>() + row.value("target", "")] = row;
+  EXPECT_EQ(rows.at("user_namespace").at("flags"), "uid 0 inside,no namespaces below");
+  EXPECT_EQ(rows.at("seccomp").at("flags"), "refusals must be seen");
+  EXPECT_EQ(rows.at("proc/proc").at("flags"), "covers");
+  EXPECT_EQ(rows.at("bind/usr").at("flags"), "read-only,optional");
+  EXPECT_EQ(rows.at("bind/dev/null").at("flags"), "noexec,device");
+  const std::string text = render(plan);
+  EXPECT_THAT(text, HasSubstr("user_namespace uids 1879113728-1879179263 [uid 0 inside,no namespaces below]"));
+  EXPECT_THAT(text, HasSubstr("proc /proc [covers]"));
+  EXPECT_THAT(text, HasSubstr("instructions) [refusals must be seen]"));
 }
 
 TEST(Walls, RefusalsAreSeenWhereItCanBeAndMustBeWhereThePolicySaysSo) {
@@ -197,17 +246,26 @@ TEST(Walls, RefusalsAreSeenWhereItCanBeAndMustBeWhereThePolicySaysSo) {
   EXPECT_FALSE(plan_of(strict, host_without(Wall::refusals_seen)));
   const LaunchPlan unseen = plan_of(spec_of(), host_without(Wall::refusals_seen)).value();
   EXPECT_EQ(unseen.left_out.at(0).wall, Wall::refusals_seen);
-  for (const sock_filter& instruction : unseen.seccomp)
-    EXPECT_FALSE(instruction.code == (BPF_RET | BPF_K) && instruction.k == 0x7fc00000u);  // SECCOMP_RET_USER_NOTIF
+}
+
+TEST(Walls, AKernelWithoutKeyringsHasNoneToHide) {
+  HostFacts host = whole_host();
+  EXPECT_NE(find(plan_of(spec_of(), host).value(), Step::session_keyring), nullptr);
+  host.keyrings = false;
+  const LaunchPlan plan = plan_of(spec_of(), host).value();
+  EXPECT_EQ(find(plan, Step::session_keyring), nullptr);
+  EXPECT_TRUE(plan.left_out.empty());
 }
 
 TEST(Walls, LandlockIsMissingByWhatTheHostsFactsSay) {
   HostFacts host = whole_host();
-  for (const int abi : {0, 1}) {
+  host.landlock_reason = "the kernel's answer";
+  for (const auto& [abi, answer] :
+       {std::pair{0, "the kernel's answer"}, {1, "ABI 1 refuses renames between directories"}}) {
     host.landlock_abi = abi;
     const auto refused = plan_of(spec_of(), host);
     ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().text(), "missing walls: landlock: this kernel has ABI " + std::to_string(abi));
+    EXPECT_EQ(refused.error().text(), std::string("missing walls: landlock: ") + answer);
     const LaunchPlan plan = plan_of(spec_of(all_but(Wall::landlock)), host).value();
     EXPECT_EQ(find(plan, Step::landlock_ruleset), nullptr);
     EXPECT_EQ(find(plan, Step::landlock_enforce), nullptr);
