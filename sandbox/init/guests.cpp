@@ -1,6 +1,7 @@
 #include "sandbox/init/guests.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -54,8 +55,15 @@ int execute(void* argument) {
   sigprocmask(SIG_SETMASK, &none, nullptr);
   // A session of its own; a terminal given as stdin becomes its controlling one. Without one this fails, and is fine.
   setsid();
+  // Init's own 0, 1 and 2 may be free, and these come under the lowest free numbers: off the places that they are to
+  // take first, where dup2 to itself would leave them to close at the exec.
+  int streams[3];
   bool placed = true;
-  for (int i = 0; i < 3; ++i) placed = placed && dup2(start.streams[i], i) >= 0;
+  for (int i = 0; i < 3; ++i) {
+    streams[i] = start.streams[i] > 2 ? start.streams[i] : fcntl(start.streams[i], F_DUPFD_CLOEXEC, 3);
+    placed = placed && streams[i] >= 0;
+  }
+  for (int i = 0; i < 3; ++i) placed = placed && dup2(streams[i], i) >= 0;
   if (placed) ioctl(0, TIOCSCTTY, 0);
   if (placed && chdir(words[0]) == 0) {
     environ = words + 1 + start.arguments + 1;

@@ -179,6 +179,37 @@ TEST_F(RootSandbox, AFurtherCommandStandsInTheSameCompartment) {
   EXPECT_EQ(client_->next_exit()->id, "host");
 }
 
+// Init has let go of its own 0, 1 and 2 by then, so that what it is given for others may come under these numbers.
+TEST_F(RootSandbox, AFurtherCommandHasTheStreamsItIsGiven) {
+  for (const bool capture : {false, true}) {
+    auto plan = plan_for(spec_of(policy()), {"/bin/sleep", "1000"}, placement());
+    const Fd hosts = std::move(*open_file(scratch_ + "/host", O_RDWR | O_CREAT | O_TRUNC, 0600));
+    const auto live = client_->launch({.id = "host",
+                                       .plan = *plan,
+                                       .stdout_fd = hosts.get(),
+                                       .stderr_fd = hosts.get(),
+                                       .capture_output = capture,
+                                       .extra_fds = {}});
+    ASSERT_TRUE(live) << live.error().text();
+    ASSERT_TRUE(write_file_atomic(scratch_ + "/in", "what it reads\n"));
+    for (const std::string id : {"first", "second"}) {
+      const Fd in = std::move(*open_file(scratch_ + "/in", O_RDONLY));
+      const Fd out = std::move(*open_file(scratch_ + "/out", O_RDWR | O_CREAT | O_TRUNC, 0600));
+      const Fd err = std::move(*open_file(scratch_ + "/err", O_RDWR | O_CREAT | O_TRUNC, 0600));
+      ASSERT_TRUE(client_->exec("host", id, {"/bin/sh", "-c", "cat && echo to stderr >&2 && ls /proc/self/fd"},
+                                {{"PATH", "/usr/bin:/bin"}}, "/tmp", in.get(), out.get(), err.get()));
+      EXPECT_EQ(client_->next_exit()->exit_code, 0);
+      // Its three, and the directory that ls looks at.
+      EXPECT_EQ(read_file(scratch_ + "/out").value(), "what it reads\n0\n1\n2\n3\n") << capture;
+      EXPECT_EQ(read_file(scratch_ + "/err").value(), "to stderr\n") << capture;
+    }
+    EXPECT_EQ(read_file(scratch_ + "/host").value(), "") << capture;
+    ASSERT_TRUE(client_->kill("host", EndReason::killed_by_request));
+    EXPECT_EQ(client_->next_exit()->id, "host");
+    for (const char* id : {"host", "first", "second"}) ASSERT_TRUE(client_->acknowledge(id));
+  }
+}
+
 TEST_F(RootSandbox, SignalsAreAtTheirDefaults) {
   const auto r = sh("grep -h -E '^Sig(Ign|Blk)' /proc/self/status; yes | head -1");
   EXPECT_EQ(r.out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\ny\n") << r.err;
