@@ -9,6 +9,14 @@ mount -t tmpfs none /mnt
 mkdir /mnt/silent
 python3 "$root/tests/support/silent_fs.py" /mnt/silent >"$scratch/server" 2>&1 &
 server=$!
+answer_and_leave() { # a failure must not wait for what it tests
+  local status=$?
+  kill "$server" 2>/dev/null || true
+  set +e
+  (exit "$status")
+  leave
+}
+trap answer_and_leave EXIT
 wait_for grep -q ready "$scratch/server"
 lookers() { # processes that wait for it
   local process
@@ -18,10 +26,17 @@ lookers() { # processes that wait for it
 }
 
 # Whoever reads what it says is at its end when bulkhead is.
-timeout 60 "$binaries/bulkhead" --state "$state" sandbox run --explain -- sh -c 'cat /mnt/silent/file; echo >/usr/bin/mine; true' 2>&1 </dev/null | timeout 60 cat >"$output" || fail "waited for a file system that does not answer"
+timeout -k 1 30 "$binaries/bulkhead" --state "$state" sandbox run --explain -- sh -c 'cat /mnt/silent/file; echo >/usr/bin/mine; true' 2>&1 </dev/null | timeout -k 1 30 cat >"$output" || fail "waited for a file system that does not answer"
 grep -q "denied: write /usr/bin/mine" "$output" || fail "what needs no look is not told"
 [ -n "$(lookers)" ] || fail "nobody waits for the file system: this test tries nothing"
 
+# A run: its worker cannot even be killed, and the attempt ends all the same.
+make_repository "$scratch/repository"
+cd "$scratch/repository"
+expect 0 "stopped: write /usr/bin/mine" timeout -k 1 30 "$binaries/bulkhead" --state "$state" run --explain --name r -- sh -c 'cat /mnt/silent/file; echo >/usr/bin/mine; true'
+
 kill "$server"
 wait "$server" || true
+expect 0 "" bulkhead clean
+nothing_left "after a file system that did not answer"
 echo "silent_fs: nobody waits for a file system that does not answer"
