@@ -27,10 +27,12 @@ class RootObserved : public RootSandboxTest {
   };
 
   Seen watch(std::vector<std::string> argv, const nlohmann::json& more = nlohmann::json::object()) {
-    Seen seen;
     Placement place = placement();
     place.learn = true;
-    auto plan = plan_for(spec_of(policy(more)), std::move(argv), place);
+    return watch_plan(plan_for(spec_of(policy(more)), std::move(argv), place));
+  }
+  Seen watch_plan(Result<LaunchPlan> plan) {
+    Seen seen;
     EXPECT_TRUE(plan) << plan.error().text();
     const Fd out = std::move(*open_file(scratch_ + "/out", O_RDWR | O_CREAT | O_TRUNC, 0600));
     const Fd notes(::memfd_create("notes", MFD_CLOEXEC));
@@ -87,6 +89,50 @@ TEST_F(RootObserved, RefusalsAreWhatTheyAreUnobserved) {
                            "  ctypes.set_errno(0); call(16, 0, ctypes.c_ulong(r), b'x')\n"});
   EXPECT_EQ(seen.out, "EPERM\nEPERM\nEPERM\nEPERM\nEPERM\n");
   EXPECT_EQ(seen.record.denials.size(), 2u);
+}
+
+// What a profile allows under conditions alone it refuses otherwise, also where the call is one that init lets go on,
+// or one of init's own.
+class RootConditions : public RootObserved {
+ protected:
+  // The default profile under a default that refuses with EPERM, `call` allowed under the condition alone.
+  SandboxSpec conditional(const std::string& call, const nlohmann::json& condition) {
+    nlohmann::json profile = read_json(std::string(BULKHEAD_SOURCE_DIR) + "/policies/seccomp/default.json");
+    profile["defaultAction"] = "SCMP_ACT_ERRNO";
+    profile.erase("defaultErrnoRet");
+    for (auto& rule : profile["syscalls"])
+      for (auto name = rule["names"].begin(); name != rule["names"].end();)
+        name = *name == call ? rule["names"].erase(name) : name + 1;
+    std::erase_if(profile["syscalls"].get_ref<nlohmann::json::array_t&>(),
+                  [](const nlohmann::json& rule) { return rule["names"].empty(); });
+    profile["syscalls"].push_back({{"names", {call}}, {"action", "SCMP_ACT_ALLOW"}, {"args", {condition}}});
+    return SandboxSpec::from_policy(apply_defaults(policy({{"limits", {{"wall", "5s"}}}})), {{"default", profile}})
+        .value();
+  }
+};
+
+TEST_F(RootConditions, ObservingLetsNothingOnThatTheProfileRefuses) {
+  const SandboxSpec spec =
+      conditional("openat", {{"index", 2}, {"value", O_ACCMODE}, {"valueTwo", O_RDONLY}, {"op", "SCMP_CMP_MASKED_EQ"}});
+  for (const bool learn : {false, true}) {
+    Placement place = placement();
+    place.learn = learn;
+    const Seen seen =
+        watch_plan(plan_for(spec, {"/bin/sh", "-c", "cat /etc/passwd >&-; echo x >/tmp/f; cat /tmp/f"}, place));
+    EXPECT_THAT(seen.out, HasSubstr("Operation not permitted")) << learn;
+    EXPECT_THAT(seen.out, HasSubstr("/tmp/f: No such file")) << learn;
+  }
+}
+
+TEST_F(RootConditions, InitDoesNotWaitForItself) {
+  const SandboxSpec spec = conditional("prctl", {{"index", 0}, {"value", 15}, {"op", "SCMP_CMP_EQ"}});  // PR_SET_NAME
+  for (const bool learn : {false, true}) {
+    Placement place = placement();
+    place.learn = learn;
+    const Seen seen = watch_plan(plan_for(spec, {"/bin/true"}, place));
+    EXPECT_EQ(seen.record.reason, EndReason::exited) << name(seen.record.reason);
+    EXPECT_EQ(seen.record.exit_code, 125);  // it could not become undumpable
+  }
 }
 
 // Mounts let a whiteout be made where the sandbox writes, and it needs no capability (mknod(2)).
