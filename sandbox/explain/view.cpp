@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sandbox/base/text.h"
+#include "sandbox/spec/seccomp_profile.h"
 
 namespace bulkhead {
 
@@ -30,6 +31,11 @@ const ViewMount* View::cover(const std::string& path) const {
     if (is_within(path, mount.target) && (innermost == nullptr || mount.target.size() > innermost->target.size()))
       innermost = &mount;
   return innermost;
+}
+
+std::string unobserved_because(const SandboxSpec& spec, const LaunchPlan& plan) {
+  if (!can_be_observed(spec.seccomp())) return "the policy's profile does not let them be seen";
+  return plan.learning.empty() ? "nothing can be seen without the wall fresh-proc" : "";
 }
 
 View view_of(const SandboxSpec& spec, const LaunchPlan& plan) {

@@ -33,6 +33,10 @@ struct View {
 
 View view_of(const SandboxSpec& spec, const LaunchPlan& plan);
 
+// Why it is not known what a command asked for, though somebody wants to know; empty: it is. Of a plan that was to be
+// observed.
+std::string unobserved_because(const SandboxSpec& spec, const LaunchPlan& plan);
+
 bool is_within(const std::string& path, const std::string& top);
 // Without '.', '..' and doubled slashes, by name alone.
 std::string normal_path(const std::string& path);

@@ -40,6 +40,11 @@ struct Learner {
   Outcome<Round> run(const SandboxSpec& spec, const std::vector<std::string>& command, const std::string& id) {
     auto plan = plan_for(context, spec, host, command, range, id, true, image);
     if (!plan) return std::unexpected(plan.error());
+    if (plan->learning.empty())
+      return failure(ExitCode::host_lacks, Error{.operation = "learn",
+                                                 .object = printable(command.front(), 200),
+                                                 .detail = unobserved_because(spec, *plan),
+                                                 .hint = "sudo bulkhead doctor says what that wall needs"});
     View view = view_of(spec, *plan);
     const std::map<std::string, std::string>& environment = plan->command.environment;
     const std::string path = environment.contains("PATH") ? environment.at("PATH") : "";

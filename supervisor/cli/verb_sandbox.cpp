@@ -91,12 +91,13 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   auto range = or_exit(ExitCode::host_lacks, launcher->acquire_range());
   if (!range) return std::unexpected(explain_failure(*launcher, policy->spec, range.error()));
   const bool observe = options.explain && can_be_observed(policy->spec.seccomp());
-  if (options.explain && !observe)
-    err_line("bulkhead: files and network are not explained: the policy's profile does not let them be seen");
   // The launcher's own cgroup is the sandbox's; a worker that unpacks an image has one below.
   const std::string cgroup = image ? "sandbox" : "";
   auto plan = plan_for(context, policy->spec, *host, options.command, *range, cgroup, observe, image);
   if (!plan) return std::unexpected(explain_failure(*launcher, policy->spec, plan.error()));
+  if (options.explain)
+    if (const std::string why = unobserved_because(policy->spec, *plan); !why.empty())
+      err_line("bulkhead: files and network are not explained: " + why);
   MissingWalls without;
   const auto go_without = [&](Wall wall, const std::string& answer) {
     without[wall] = answer;

@@ -104,6 +104,12 @@ refused fresh-proc masked_proc
 command=(sh -c 'test -d /proc && test -z "$(ls -A /proc)" && ! mkdir /proc/x 2>/dev/null && id -u')
 goes_on fresh-proc masked_proc
 grep -qx 1000 "$output" || fail "the uid inside is not 1000"
+# Nothing can be observed there: said, not told as "nothing denied".
+explained() { bulkhead sandbox run --policy "$policy" --explain -- cat /var/lib/dpkg/status; }
+export -f bulkhead explained
+export binaries state policy
+expect 1 "files and network are not explained: nothing can be seen without the wall fresh-proc" masked_proc bash -c explained
+expect 3 "nothing can be seen without the wall fresh-proc" masked_proc "$binaries/bulkhead" policy learn --policy "$policy" -- true
 # A /proc in full view is enough for a fresh one, and nothing of the old is left below it.
 policy=default command=(sh -c 'test "$(ls -d /proc/[0-9]* | wc -l)" -lt 6 && test "$(grep -c " /proc " /proc/self/mountinfo)" = 1 && id -u')
 expect 0 "1000" run "$confine" --ids 1000000 --
