@@ -17,6 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kBuiltIn = "built-in";
+constexpr std::size_t kLongestProposed = 1024;  // as look_at_host() has it: proposals are journaled, and shown
 
 std::string parent_of(const std::string& path) {
   const auto slash = path.rfind('/');
@@ -216,9 +217,10 @@ class Judge {
     }
     if (cover == nullptr) {
       // In a root of mounts alone nothing else is at the place, so that a tmpfs hides nothing.
-      const std::string directory = seen.call.starts_with("mkdir") || parent_of(path) == "/" ? path : parent_of(path);
+      const std::string directory = seen.call.starts_with("mkdir") ? path : parent_of(path);
       const bool free =
-          view_.root_directory.empty() && utf8_prefix(directory) == directory.size() && !is_within(path, "/etc") &&
+          view_.root_directory.empty() && directory != "/" && directory.size() <= kLongestProposed &&
+          utf8_prefix(directory) == directory.size() && !is_within(path, "/etc") &&
           std::ranges::none_of(view_.mounts, [&](const ViewMount& m) { return is_within(m.target, directory); });
       if (free) row.change["mounts"][directory] = {{"tmpfs", "64Mi"}};
       row.reason += free ? "a tmpfs takes what need not last" : "the root is never written";

@@ -118,6 +118,19 @@ TEST(Denied, WritesNameTheMountAndItsWord) {
   EXPECT_EQ(rows[2].times, 2u);
 }
 
+// A tmpfs is a directory: no way to a file in the root itself. And nobody writes a path of pages into a policy.
+TEST(Denied, NoTmpfsIsProposedWhereItWouldNotHelp) {
+  const std::string deep = "/" + std::string(1200, 'd');
+  const auto rows =
+      judged({seen(InitSeen::unwritable, "/new", EACCES, "openat"), seen(InitSeen::unwritable, deep, EACCES, "mkdir"),
+              seen(InitSeen::unwritable, "/opt/new", EACCES, "openat")},
+             {.look = {.paths = {on_host("/opt", HostKind::directory)}}, .names = {}});
+  ASSERT_THAT(what(rows), ElementsAre("write /opt/new", "write /new", "write " + deep));
+  EXPECT_EQ(change_text(rows[0].change), "mounts: {/opt: {tmpfs: 64Mi}}");
+  EXPECT_TRUE(rows[1].change.empty());
+  EXPECT_TRUE(rows[2].change.empty());
+}
+
 TEST(Denied, ExecutionMasksAndDevices) {
   const auto rows =
       judged({seen(InitSeen::unexecutable, "/data/tool", EACCES), seen(InitSeen::masked, "/proc/kcore"),
