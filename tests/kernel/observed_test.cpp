@@ -160,6 +160,75 @@ TEST_F(RootObserved, TheSandboxIsKilledWithItsCallsUnanswered) {
   EXPECT_NE(seen.find(InitSeen::missing, "/none"), nullptr);
 }
 
+// A dangling link is missing to who follows it alone.
+TEST_F(RootObserved, LinksAreLookedAtAsTheCallLooksAtThem) {
+  ASSERT_EQ(::symlink("/none/dangling", (scratch_ + "/link").c_str()), 0);
+  ASSERT_EQ(::chmod(scratch_.c_str(), 0755), 0);
+  const Seen seen = watch({"python3", "-c",
+                           "import os\n"
+                           "def attempt(f, *a, **b):\n"
+                           "  try: f(*a, **b)\n"
+                           "  except OSError as e: print(f.__name__, e.strerror)\n"
+                           "os.lstat('/data/link'); os.readlink('/data/link')\n"
+                           "os.symlink('/none/here', '/tmp/a'); os.lstat('/tmp/a'); os.link('/tmp/a', '/tmp/b', "
+                           "follow_symlinks=False); os.rename('/tmp/b', '/tmp/c'); os.unlink('/tmp/c')\n"
+                           "attempt(os.open, '/tmp/a', os.O_RDONLY | os.O_NOFOLLOW)\n"
+                           "attempt(os.unlink, '/data/link')\n"
+                           "attempt(os.mkdir, '/data/link')\n"},
+                          {{"mounts", {{"/data", {{"source", scratch_}}}}}});
+  EXPECT_EQ(seen.out, "open Too many levels of symbolic links\nunlink Read-only file system\nmkdir File exists\n");
+  for (const char* path : {"/data/link", "/tmp/a", "/tmp/b", "/tmp/c"})
+    EXPECT_EQ(seen.find(InitSeen::missing, path), nullptr) << path;
+  ASSERT_NE(seen.find(InitSeen::unwritable, "/data/link"), nullptr);
+  EXPECT_EQ(seen.find(InitSeen::unwritable, "/data/link")->times,
+            1u);  // the unlink; the mkdir met a name that is there
+  EXPECT_NE(watch_sh("ln -s /none/here /tmp/a; cat /tmp/a").find(InitSeen::missing, "/tmp/a"), nullptr);
+}
+
+TEST_F(RootObserved, NamesThatNoFileCanHaveAreNoDenials) {
+  const Seen seen = watch({"python3", "-c",
+                           "import os\n"
+                           "for path in ('/usr/' + 'x' * 300 + '/y', '/usr/new'):\n"
+                           "  try: os.open(path, os.O_CREAT | os.O_WRONLY)\n"
+                           "  except OSError as e: print(e.strerror)\n"});
+  EXPECT_EQ(seen.out, "File name too long\nRead-only file system\n");
+  EXPECT_EQ(seen.find(InitSeen::unwritable, "/usr/" + std::string(300, 'x') + "/y"), nullptr);
+  EXPECT_NE(seen.find(InitSeen::unwritable, "/usr/new"), nullptr);
+}
+
+TEST_F(RootObserved, RowsBeyondTheBoundAreToldOf) {
+  const Seen seen = watch({"python3", "-c",
+                           "import os\n"
+                           "for i in range(4500):\n"
+                           "  try: os.mkdir(f'/usr/{i}')\n"
+                           "  except OSError: pass\n"
+                           "for i in range(4500): os.path.exists(f'/none/{i}')\n"});
+  EXPECT_TRUE(seen.observed.more);
+  EXPECT_NE(seen.find(InitSeen::unwritable, "/usr/0"), nullptr);
+}
+
+// The same path or address, asked for in another way, is another row.
+TEST_F(RootObserved, WhatDiffersInItsFlagsIsNotedOnItsOwn) {
+  const Seen seen = watch({"python3", "-c",
+                           "import os, socket\n"
+                           "os.path.exists('/none/tool')\n"
+                           "try: os.execv('/none/tool', ['tool'])\n"
+                           "except OSError: pass\n"
+                           "s = socket.socket(); s.bind(('127.0.0.1', 0))\n"
+                           "try: socket.create_connection(s.getsockname())\n"
+                           "except OSError: pass\n"
+                           "s.listen(); socket.create_connection(s.getsockname())\n"});
+  int runs = 0, looks = 0, closed = 0, open = 0;
+  for (const Observation& row : seen.observed.rows) {
+    if (row.path == "/none/tool") ++(row.runs ? runs : looks);
+    if (row.seen == InitSeen::connect) ++(row.address.listening ? open : closed);
+  }
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(looks, 1);
+  EXPECT_EQ(closed, 1);
+  EXPECT_EQ(open, 1);
+}
+
 TEST_F(RootObserved, AddressesAreNotedWithTheirProtocol) {
   const Seen seen = watch({"python3", "-c",
                            "import socket\n"
