@@ -38,7 +38,13 @@ class Judge {
                  .times = denial.times,
                  .wall = "seccomp",
                  .rule = view_.seccomp_origin};
-      if (with_allowed({}, {denial.call}))
+      if (denial.call == kOtherCalls)
+        row = {.what = "further system calls",
+               .times = denial.times,
+               .wall = "seccomp",
+               .rule = view_.seccomp_origin,
+               .reason = "only the first that differ are told apart"};
+      else if (with_allowed({}, {denial.call}))
         row.change["seccomp_allow"] = {denial.call};
       else
         row.reason = "it has no name here";

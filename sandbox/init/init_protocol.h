@@ -44,7 +44,8 @@ struct InitDenial {
 };
 static_assert(sizeof(InitDenial) == 40);
 inline constexpr std::size_t kInitDenialsOffset = sizeof(InitRecord);
-inline constexpr std::size_t kMostInitDenials = 32;
+inline constexpr std::size_t kMostInitDenials = 32;            // the last for all calls that differ from those before
+inline constexpr std::int32_t kOtherInitDenials = 0x7fffffff;  // its number
 
 // Guests: further commands in a living sandbox. One message is one GuestRequest. Behind one to start: the directory,
 // the arguments and the variables ("KEY=VALUE"), each with its NUL; with it three descriptors, to be 0, 1 and 2.
