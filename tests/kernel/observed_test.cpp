@@ -135,6 +135,29 @@ TEST_F(RootConditions, InitDoesNotWaitForItself) {
   }
 }
 
+// Init's listener is the command's alone: a further command is refused by the filter itself, and seen by nobody.
+TEST_F(RootObserved, AFurtherCommandIsRefusedAsEverywhere) {
+  Placement place = placement();
+  place.learn = true;
+  const Fd notes(::memfd_create("notes", MFD_CLOEXEC));
+  const auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, place);
+  ASSERT_TRUE(client_->launch({.id = "host", .plan = *plan, .learn_fd = notes.get()}));
+  const Fd out = std::move(*open_file(scratch_ + "/out", O_RDWR | O_CREAT | O_TRUNC, 0600));
+  const std::string calls =
+      "import ctypes, errno, os\n"
+      "libc = ctypes.CDLL(None, use_errno=True)\n"
+      "def call(*a): libc.syscall(*a); print(errno.errorcode[ctypes.get_errno()])\n"
+      "call(272, 0x40000000)\n"  // unshare
+      "call(250, 0, -3, 0)\n"    // keyctl
+      "print(os.path.exists('/usr'), os.path.exists('/none'))\n";
+  ASSERT_TRUE(client_->exec("host", "guest", {"python3", "-c", calls}, {{"PATH", "/usr/bin:/usr/local/bin"}}, "/tmp",
+                            -1, out.get(), out.get()));
+  EXPECT_EQ(client_->next_exit()->exit_code, 0);
+  EXPECT_EQ(read_file(scratch_ + "/out").value(), "EPERM\nEPERM\nTrue False\n");
+  ASSERT_TRUE(client_->kill("host", EndReason::killed_by_request));
+  EXPECT_EQ(client_->next_exit()->id, "host");
+}
+
 // Mounts let a whiteout be made where the sandbox writes, and it needs no capability (mknod(2)).
 TEST_F(RootObserved, DeviceNodesAreLandlocksToRefuse) {
   if (host_.landlock_abi < landlock::kLeastAbi) GTEST_SKIP() << "no Landlock here";
