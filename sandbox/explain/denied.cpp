@@ -1,7 +1,6 @@
 #include "sandbox/explain/denied.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <iterator>
 #include <map>
@@ -9,6 +8,7 @@
 
 #include "sandbox/base/text.h"
 #include "sandbox/explain/path_verdict.h"
+#include "sandbox/spec/device_names.h"
 #include "sandbox/spec/seccomp_profile.h"
 
 namespace bulkhead {
@@ -18,11 +18,6 @@ using nlohmann::json;
 
 constexpr const char* kBuiltIn = "built-in";
 constexpr std::size_t kLongestProposed = 1024;  // as look_at_host() has it: proposals are journaled, and shown
-
-std::string parent_of(const std::string& path) {
-  const auto slash = path.rfind('/');
-  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
-}
 
 // Rule and way out for each thing that was asked for.
 class Judge {
@@ -123,6 +118,7 @@ class Judge {
         return add(std::move(row));
       }
       case InitSeen::more:
+      case InitSeen::closed:
         return;
     }
   }
@@ -196,8 +192,7 @@ class Judge {
     const std::string device = path.starts_with("/dev/") ? path.substr(5) : "";
     if (!host_.names.devices.contains(device)) return;
     Denied row = file(seen, "open " + path, "mounts", view_.devices_origin);
-    constexpr std::array<std::string_view, 6> kGiven{"null", "zero", "full", "random", "urandom", "tty"};
-    if (std::ranges::find(kGiven, device) != kGiven.end())
+    if (std::ranges::find(kDeviceNames, device) != kDeviceNames.end())
       row.change["devices"] = {device};
     else
       row.reason = "no policy gives this device";

@@ -7,6 +7,11 @@
 
 namespace bulkhead {
 
+std::string parent_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+}
+
 bool is_within(const std::string& path, const std::string& top) {
   return path == top || top == "/" || (path.starts_with(top) && path[top.size()] == '/');
 }

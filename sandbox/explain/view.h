@@ -37,6 +37,7 @@ View view_of(const SandboxSpec& spec, const LaunchPlan& plan);
 // observed.
 std::string unobserved_because(const SandboxSpec& spec, const LaunchPlan& plan);
 
+std::string parent_of(const std::string& path);  // "/" of the root, and of what has no '/'
 bool is_within(const std::string& path, const std::string& top);
 // Without '.', '..' and doubled slashes, by name alone.
 std::string normal_path(const std::string& path);

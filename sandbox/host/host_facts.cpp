@@ -12,6 +12,7 @@
 
 #include "sandbox/base/text.h"
 #include "sandbox/host/landlock_abi.h"
+#include "sandbox/spec/device_names.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -136,9 +137,9 @@ Result<HostFacts> probe_host() {
   if (facts.landlock_abi < landlock::kLeastAbi)
     facts.missing[Wall::landlock] =
         facts.landlock_abi == 0 ? strerrordesc_np(errno) : "ABI 1 refuses renames between directories";
-  for (const char* device : {"null", "zero", "full", "random", "urandom", "tty"}) {
+  for (const std::string_view device : kDeviceNames) {
     struct stat st{};
-    const std::string path = std::string("/dev/") + device;
+    const std::string path = "/dev/" + std::string(device);
     if (::stat(path.c_str(), &st) == 0 && S_ISCHR(st.st_mode)) facts.device_nodes.emplace_back(device);
   }
   return facts;

@@ -83,7 +83,8 @@ enum class InitSeen : std::uint8_t {
   own_listener,  // of system calls: a process has one at most, and it is init's
   terminal,      // ioctl(2) that types into a terminal: refused
   open_files,    // another file was to be opened, beyond the limit
-  more           // there were more rows than are noted
+  more,          // there were more rows than are noted
+  closed         // callers' memory cannot be read, so no row has a path or an address: ptrace(2), Yama
 };
 inline constexpr std::uint32_t kSeenProtocolMask = 0xff;  // flags: IPPROTO_…, 0 where it is not known
 inline constexpr std::uint32_t kSeenListening = 0x100;    // somebody inside listens there

@@ -12,8 +12,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <initializer_list>
-
 #include "sandbox/init/caller.h"
 
 namespace bulkhead {
@@ -140,6 +138,7 @@ void Observations::note(int listener, const seccomp_notif& notif, InitSeen seen)
 
 void Observations::note_path(int listener, const seccomp_notif& notif, int directory, int path, PathUse use) {
   const std::size_t got = read_memory(notif.pid, notif.data.args[path], memory, sizeof memory);
+  if (got == 0 && is_memory_closed(notif.pid)) return add(listener, notif, {.seen = InitSeen::closed});
   const std::size_t length = strnlen(memory, got);
   if (length == got || length == 0) return;  // without an end it is none
   if (!make_absolute(notif, directory, length)) return;

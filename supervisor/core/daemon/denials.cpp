@@ -87,6 +87,9 @@ asio::awaitable<void> note_denials(RunContext& run, std::string agent, unsigned 
   const std::vector<Denied> rows = denied(view, record, observed, host);
   for (std::size_t i = 0; i < rows.size() && i < kMostJournaledDenials; ++i)
     run.note(agent, attempt, event_of(rows[i]));
+  if (observed.closed)
+    run.note(agent, attempt,
+             DenialSeen{.what = "what it asked for of files and network is not known", .detail = kClosed, .times = 1});
   const bool more = observed.more || host.look.more;
   if (!more && rows.size() <= kMostJournaledDenials) co_return;
   const std::size_t rest = rows.size() - std::min(rows.size(), kMostJournaledDenials);

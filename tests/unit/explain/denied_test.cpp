@@ -237,6 +237,8 @@ TEST(Observed, RowsAreReadAsTheUntrustedBytesTheyAre) {
   const Observed observed =
       parse_observed(row(head, "relative") + row(bad_kind, "/x") + row(head, std::string("/a\0b", 4)) +
                      row({.seen = InitSeen::more}, "") + good);
+  EXPECT_FALSE(observed.closed);
+  EXPECT_TRUE(parse_observed(row({.seen = InitSeen::closed}, "") + good).closed);
   ASSERT_EQ(observed.rows.size(), 1u);
   EXPECT_TRUE(observed.more);
   EXPECT_EQ(observed.rows[0].path, "/a");
