@@ -28,7 +28,8 @@ class Judge {
 
   void calls(const ExitRecord& record) {
     for (const Denial& denial : record.denials) {
-      Denied row{.what = "system call " + denial.call,
+      const bool named = !denial.call.starts_with("call ");  // "call 9999"
+      Denied row{.what = (named ? "system call " : "system ") + denial.call,
                  .who = denial.who,
                  .times = denial.times,
                  .wall = "seccomp",

@@ -201,7 +201,7 @@ TEST(Denied, CallsAndLimitsAreOfTheSameList) {
   const View view = view_of_policy({{"limits", {{"memory", "64Mi"}, {"file_size", "1Mi"}}}});
   const auto rows = denied(view, record, {}, {});
   ASSERT_THAT(what(rows), ElementsAre("system call unshare", "memory beyond its limit", "output beyond its limit",
-                                      "a file beyond its limit", "system call call 9999"));
+                                      "a file beyond its limit", "system call 9999"));
   EXPECT_EQ(change_text(rows[0].change), "seccomp_allow: [unshare]");
   EXPECT_EQ(rows[0].reason, "it is one of @namespaces");
   EXPECT_EQ(rows[1].rule, "/limits/memory");
