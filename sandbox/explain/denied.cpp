@@ -1,7 +1,6 @@
 #include "sandbox/explain/denied.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <iterator>
 #include <map>
@@ -9,6 +8,7 @@
 
 #include "sandbox/base/text.h"
 #include "sandbox/explain/path_verdict.h"
+#include "sandbox/spec/device_names.h"
 #include "sandbox/spec/seccomp_profile.h"
 
 namespace bulkhead {
@@ -17,11 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kBuiltIn = "built-in";
-
-std::string parent_of(const std::string& path) {
-  const auto slash = path.rfind('/');
-  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
-}
+constexpr std::size_t kLongestProposed = 1024;  // as look_at_host() has it: proposals are journaled, and shown
 
 // Rule and way out for each thing that was asked for.
 class Judge {
@@ -32,12 +28,19 @@ class Judge {
 
   void calls(const ExitRecord& record) {
     for (const Denial& denial : record.denials) {
-      Denied row{.what = "system call " + denial.call,
+      const bool named = !denial.call.starts_with("call ");  // "call 9999"
+      Denied row{.what = (named ? "system call " : "system ") + denial.call,
                  .who = denial.who,
                  .times = denial.times,
                  .wall = "seccomp",
                  .rule = view_.seccomp_origin};
-      if (with_allowed({}, {denial.call}))
+      if (denial.call == kOtherCalls)
+        row = {.what = "further system calls",
+               .times = denial.times,
+               .wall = "seccomp",
+               .rule = view_.seccomp_origin,
+               .reason = "only the first that differ are told apart"};
+      else if (with_allowed({}, {denial.call}))
         row.change["seccomp_allow"] = {denial.call};
       else
         row.reason = "it has no name here";
@@ -116,6 +119,7 @@ class Judge {
         return add(std::move(row));
       }
       case InitSeen::more:
+      case InitSeen::closed:
         return;
     }
   }
@@ -189,8 +193,7 @@ class Judge {
     const std::string device = path.starts_with("/dev/") ? path.substr(5) : "";
     if (!host_.names.devices.contains(device)) return;
     Denied row = file(seen, "open " + path, "mounts", view_.devices_origin);
-    constexpr std::array<std::string_view, 6> kGiven{"null", "zero", "full", "random", "urandom", "tty"};
-    if (std::ranges::find(kGiven, device) != kGiven.end())
+    if (std::ranges::find(kDeviceNames, device) != kDeviceNames.end())
       row.change["devices"] = {device};
     else
       row.reason = "no policy gives this device";
@@ -216,9 +219,10 @@ class Judge {
     }
     if (cover == nullptr) {
       // In a root of mounts alone nothing else is at the place, so that a tmpfs hides nothing.
-      const std::string directory = seen.call.starts_with("mkdir") || parent_of(path) == "/" ? path : parent_of(path);
+      const std::string directory = seen.call.starts_with("mkdir") ? path : parent_of(path);
       const bool free =
-          view_.root_directory.empty() && utf8_prefix(directory) == directory.size() && !is_within(path, "/etc") &&
+          view_.root_directory.empty() && directory != "/" && directory.size() <= kLongestProposed &&
+          utf8_prefix(directory) == directory.size() && !is_within(path, "/etc") &&
           std::ranges::none_of(view_.mounts, [&](const ViewMount& m) { return is_within(m.target, directory); });
       if (free) row.change["mounts"][directory] = {{"tmpfs", "64Mi"}};
       row.reason += free ? "a tmpfs takes what need not last" : "the root is never written";

@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "sandbox/base/text.h"
+#include "sandbox/explain/view.h"
 #include "sandbox/sys/fd.h"
 #include "sandbox/sys/files.h"
 
@@ -21,11 +22,6 @@ namespace bulkhead {
 namespace {
 
 constexpr std::size_t kMostLinks = 40;  // as the kernel's
-
-std::string parent_of(const std::string& path) {
-  const auto slash = path.rfind('/');
-  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
-}
 
 // Step by step, so that each link is seen. Nothing where the host has none such.
 struct Walk {

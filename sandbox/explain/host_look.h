@@ -1,5 +1,5 @@
 // What the host has of what a sandbox missed. Paths are the agent's choice, so who looks is nobody in particular: an
-// unprivileged process that may be killed, and sees what everybody does (supervisor/cli/host_looker.h,
+// unprivileged process that may be killed, and sees what everybody does (supervisor/cli/explain.h,
 // bulkhead-worker).
 #pragma once
 

@@ -73,6 +73,7 @@ Observed parse_observed(std::string_view bytes) {
     const std::string_view text = bytes.substr(sizeof head, head.text);
     bytes.remove_prefix(head.size);
     if (head.seen == InitSeen::more) observed.more = true;
+    if (head.seen == InitSeen::closed) observed.closed = true;
     Observation row{.seen = head.seen,
                     .call = system_call_name(head.call),
                     .error = head.error,

@@ -37,8 +37,12 @@ struct Observation {
 
 struct Observed {
   std::vector<Observation> rows;
-  bool more = false;  // there were more than init notes
+  bool more = false;    // there were more than init notes
+  bool closed = false;  // the kernel did not let init see what was asked for
 };
+
+inline constexpr const char* kClosed =
+    "the kernel does not let bulkhead-init read what a process asks for (kernel.yama.ptrace_scope is 2 or 3)";
 
 // Rows that are none end it: what stands behind cannot be told.
 Observed parse_observed(std::string_view bytes);

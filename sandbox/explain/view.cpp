@@ -3,8 +3,14 @@
 #include <algorithm>
 
 #include "sandbox/base/text.h"
+#include "sandbox/spec/seccomp_profile.h"
 
 namespace bulkhead {
+
+std::string parent_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+}
 
 bool is_within(const std::string& path, const std::string& top) {
   return path == top || top == "/" || (path.starts_with(top) && path[top.size()] == '/');
@@ -30,6 +36,11 @@ const ViewMount* View::cover(const std::string& path) const {
     if (is_within(path, mount.target) && (innermost == nullptr || mount.target.size() > innermost->target.size()))
       innermost = &mount;
   return innermost;
+}
+
+std::string unobserved_because(const SandboxSpec& spec, const LaunchPlan& plan) {
+  if (!can_be_observed(spec.seccomp())) return "the policy's profile does not let them be seen";
+  return plan.learning.empty() ? "nothing can be seen without the wall fresh-proc" : "";
 }
 
 View view_of(const SandboxSpec& spec, const LaunchPlan& plan) {

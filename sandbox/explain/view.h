@@ -33,6 +33,11 @@ struct View {
 
 View view_of(const SandboxSpec& spec, const LaunchPlan& plan);
 
+// Why it is not known what a command asked for, though somebody wants to know; empty: it is. Of a plan that was to be
+// observed.
+std::string unobserved_because(const SandboxSpec& spec, const LaunchPlan& plan);
+
+std::string parent_of(const std::string& path);  // "/" of the root, and of what has no '/'
 bool is_within(const std::string& path, const std::string& top);
 // Without '.', '..' and doubled slashes, by name alone.
 std::string normal_path(const std::string& path);

@@ -14,6 +14,7 @@
 #include "sandbox/base/shortage.h"
 #include "sandbox/base/text.h"
 #include "sandbox/host/landlock_abi.h"
+#include "sandbox/spec/device_names.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -145,9 +146,9 @@ Result<HostFacts> probe_host() {
   facts.landlock_abi = landlock::supported_abi();
   if (facts.landlock_abi == 0) facts.landlock_reason = errno_error("landlock_create_ruleset").error().text();
   facts.keyrings = has_keyrings();
-  for (const char* device : {"null", "zero", "full", "random", "urandom", "tty"}) {
+  for (const std::string_view device : kDeviceNames) {
     struct stat st{};
-    const std::string path = std::string("/dev/") + device;
+    const std::string path = "/dev/" + std::string(device);
     if (::stat(path.c_str(), &st) == 0 && S_ISCHR(st.st_mode)) facts.device_nodes.emplace_back(device);
   }
   return facts;

@@ -62,6 +62,18 @@ std::size_t read_memory(unsigned pid, std::uint64_t address, void* into, std::si
   return n < 0 ? 0 : static_cast<std::size_t>(n);
 }
 
+bool is_memory_closed(unsigned pid) {
+  char name[kProcPathBytes];
+  proc_path(name, pid, "/mem");
+  const int fd = open(name, O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) close(fd);
+  if (fd >= 0 || (errno != EACCES && errno != EPERM)) return false;
+  // What is undumpable belongs to root (proc(5)), which is why nothing is said of a sandbox whose commands are root.
+  struct stat process;
+  proc_path(name, pid, "");
+  return geteuid() != 0 && stat(name, &process) == 0 && process.st_uid == geteuid();
+}
+
 bool has_own_view(unsigned pid) {
   char path[kProcPathBytes], ours[64], theirs[64];
   struct stat here, there;

@@ -19,6 +19,10 @@ void read_name(unsigned pid, char (&name)[16]);  // as far as it can be read
 // How much of its memory from `address` on could be read.
 std::size_t read_memory(unsigned pid, std::uint64_t address, void* into, std::size_t size);
 
+// Whether the kernel keeps us from reading it though it is no more than we are: ptrace(2), and not its own doing
+// (PR_SET_DUMPABLE).
+bool is_memory_closed(unsigned pid);
+
 // Whether it sees another tree than we do: a root or a mount namespace of its own.
 bool has_own_view(unsigned pid);
 

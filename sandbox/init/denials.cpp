@@ -63,6 +63,9 @@ bool Denials::observe(const seccomp_notif& call) {
 }
 
 void Denials::note(int number, const unsigned long long* arguments, unsigned pid) {
+  bool known_one = false;
+  for (std::size_t slot = 0; slot < count_; ++slot) known_one = known_one || denials_[slot].number == number;
+  if (!known_one && count_ >= kMostInitDenials - 1) number = kOtherInitDenials;
   for (std::size_t slot = 0; slot < count_; ++slot) {
     InitDenial& known = denials_[slot];
     if (known.number != number) continue;
@@ -70,7 +73,6 @@ void Denials::note(int number, const unsigned long long* arguments, unsigned pid
     if ((known.times & (known.times - 1)) == 0) write_slot(slot);
     return;
   }
-  if (count_ == kMostInitDenials) return;
   InitDenial& fresh = denials_[count_];
   fresh.number = number;
   fresh.times = 1;

@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,7 +47,8 @@ bool find_words(const GuestRequest& request, std::size_t bytes) {
 struct Start {
   unsigned arguments;
   const int* streams;
-  int code;  // why it came no further
+  const sock_fprog* filter;  // nullptr: none besides init's
+  int code;                  // why it came no further
 };
 
 int execute(void* argument) {
@@ -65,7 +68,8 @@ int execute(void* argument) {
   }
   for (int i = 0; i < 3; ++i) placed = placed && dup2(streams[i], i) >= 0;
   if (placed) ioctl(0, TIOCSCTTY, 0);
-  if (placed && chdir(words[0]) == 0) {
+  const bool filtered = start.filter == nullptr || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, start.filter) == 0;
+  if (placed && filtered && chdir(words[0]) == 0) {
     environ = words + 1 + start.arguments + 1;
     // It becomes dumpable at its exec, and whatever of ours is open closes there.
     execvp(words[1], words + 1);
@@ -120,7 +124,7 @@ void Guests::start(const GuestRequest& request, std::size_t bytes, const int (&s
   std::size_t slot = 0;
   while (slot < kMostGuests && guests_[slot].pid != 0) ++slot;
   if (slot == kMostGuests) return tell(request.serial, InitOutcome::setup_failed, EAGAIN);
-  Start how{.arguments = request.arguments, .streams = streams, .code = 0};
+  Start how{.arguments = request.arguments, .streams = streams, .filter = filter_, .code = 0};
   const pid_t pid = spawn(execute, &how);
   if (pid < 0) return tell(request.serial, InitOutcome::setup_failed, errno);
   guests_[slot] = {.pid = pid, .serial = request.serial, .exec_errno = how.code};
@@ -149,7 +153,10 @@ void Guests::tell(unsigned serial, InitOutcome outcome, int value) {
   if (sent != static_cast<ssize_t>(sizeof end)) hang_up();
 }
 
+// Nobody hears any more how they end, or could end them.
 void Guests::hang_up() {
+  for (const Guest& guest : guests_)
+    if (guest.pid > 0) kill(guest.pid, SIGKILL);
   close(socket_);
   socket_ = -1;
 }

@@ -3,6 +3,7 @@
 // init.
 #pragma once
 
+#include <linux/filter.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -14,6 +15,8 @@ namespace bulkhead {
 class Guests {
  public:
   void listen(int socket) { socket_ = socket; }
+  // To be loaded by each; borrowed.
+  void refuse_by(const sock_fprog& filter) { filter_ = &filter; }
   int socket() const { return socket_; }  // -1: nobody asks, or nobody can any more
   // Does what is asked, a bounded number.
   void serve();
@@ -31,6 +34,7 @@ class Guests {
   void hang_up();
 
   int socket_ = -1;
+  const sock_fprog* filter_ = nullptr;
   Guest guests_[kMostGuests];
 };
 

@@ -129,6 +129,7 @@ int be_pid_one(char** argv, bool capture_output, bool learn, unsigned long long 
     for (const int fd : {bulkhead::kInitLearnFd, bulkhead::kInitLearnFilterFd})
       if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) fail_setup();
     if (!prepare_learning(learning)) fail_setup();
+    guests.refuse_by(learning.refusals);
   }
 
   Capture out, err;

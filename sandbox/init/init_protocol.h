@@ -44,7 +44,8 @@ struct InitDenial {
 };
 static_assert(sizeof(InitDenial) == 40);
 inline constexpr std::size_t kInitDenialsOffset = sizeof(InitRecord);
-inline constexpr std::size_t kMostInitDenials = 32;
+inline constexpr std::size_t kMostInitDenials = 32;            // the last for all calls that differ from those before
+inline constexpr std::int32_t kOtherInitDenials = 0x7fffffff;  // its number
 
 // Guests: further commands in a living sandbox. One message is one GuestRequest. Behind one to start: the directory,
 // the arguments and the variables ("KEY=VALUE"), each with its NUL; with it three descriptors, to be 0, 1 and 2.
@@ -82,7 +83,8 @@ enum class InitSeen : std::uint8_t {
   own_listener,  // of system calls: a process has one at most, and it is init's
   terminal,      // ioctl(2) that types into a terminal: refused
   open_files,    // another file was to be opened, beyond the limit
-  more           // there were more rows than are noted
+  more,          // there were more rows than are noted
+  closed         // callers' memory cannot be read, so no row has a path or an address: ptrace(2), Yama
 };
 inline constexpr std::uint32_t kSeenProtocolMask = 0xff;  // flags: IPPROTO_…, 0 where it is not known
 inline constexpr std::uint32_t kSeenListening = 0x100;    // somebody inside listens there

@@ -13,6 +13,23 @@ namespace bulkhead {
 namespace {
 
 sock_filter learning_filter[BPF_MAXINSNS];
+sock_filter refusals_filter[BPF_MAXINSNS];
+
+// The filter begins with what it tells of, ending in the first that tells; behind that stands the profile
+// (compile_learning()).
+sock_fprog refusals_of(const sock_fprog& filter) {
+  const auto tells = [](const sock_filter& one) {
+    return one.code == (BPF_RET | BPF_K) && one.k == SECCOMP_RET_USER_NOTIF;
+  };
+  unsigned short at = 0, count = 0;
+  while (at < filter.len && !tells(filter.filter[at])) ++at;
+  for (++at; at < filter.len; ++at) {
+    refusals_filter[count] = filter.filter[at];
+    if (tells(filter.filter[at])) refusals_filter[count].k = SECCOMP_RET_ERRNO | EPERM;
+    ++count;
+  }
+  return {.len = count, .filter = refusals_filter};
+}
 
 // A message of one byte and room for one descriptor: unix(7), SCM_RIGHTS.
 struct Envelope {
@@ -38,6 +55,7 @@ bool prepare_learning(Learning& learning) {
   if (bytes <= 0) return false;
   learning.program = {.len = static_cast<unsigned short>(static_cast<std::size_t>(bytes) / sizeof(sock_filter)),
                       .filter = learning_filter};
+  learning.refusals = refusals_of(learning.program);
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return false;
   learning.ours = ends[0];

@@ -10,6 +10,9 @@ namespace bulkhead {
 struct Learning {
   bool on = false;
   sock_fprog program{};
+  // What it says without its listener: refusals are EPERM. Guests load it, who have no listener and shall not see
+  // ENOSYS.
+  sock_fprog refusals{};
   int ours = -1, theirs = -1;  // a socket pair
 };
 

@@ -12,8 +12,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <initializer_list>
-
 #include "sandbox/init/caller.h"
 
 namespace bulkhead {
@@ -54,6 +52,33 @@ bool writes(std::uint64_t flags) {
 }
 
 int access_error(const char* path, int mode) { return faccessat(AT_FDCWD, path, mode, 0) == 0 ? 0 : errno; }
+
+int link_error(const char* path) {
+  struct stat link;
+  return lstat(path, &link) == 0 ? 0 : errno;
+}
+
+bool is_link(const char* path) {
+  struct stat link;
+  return lstat(path, &link) == 0 && S_ISLNK(link.st_mode);
+}
+
+// Whether the call looks at what has the name, though it be a link.
+bool is_of_the_name(PathUse use, std::uint64_t flags) {
+  switch (use) {
+    case PathUse::look_link:
+    case PathUse::make:
+    case PathUse::make_node:
+    case PathUse::replace:
+    case PathUse::remove:
+      return true;
+    case PathUse::look_at:
+    case PathUse::look_at_2:
+      return (flags & AT_SYMLINK_NOFOLLOW) != 0;
+    default:
+      return false;
+  }
+}
 
 // Why the directory that `path` is in, or would be, cannot be changed; 0: it can. Cuts `path` for the while.
 int directory_error(char* path) {
@@ -113,11 +138,14 @@ void Observations::note(int listener, const seccomp_notif& notif, InitSeen seen)
 
 void Observations::note_path(int listener, const seccomp_notif& notif, int directory, int path, PathUse use) {
   const std::size_t got = read_memory(notif.pid, notif.data.args[path], memory, sizeof memory);
+  if (got == 0 && is_memory_closed(notif.pid)) return add(listener, notif, {.seen = InitSeen::closed});
   const std::size_t length = strnlen(memory, got);
   if (length == got || length == 0) return;  // without an end it is none
   if (!make_absolute(notif, directory, length)) return;
   std::uint64_t flags = 0;
-  if (use == PathUse::open_flags || use == PathUse::make_node) flags = notif.data.args[path + 1];
+  if (use == PathUse::open_flags || use == PathUse::make_node || use == PathUse::look_at)
+    flags = notif.data.args[path + 1];
+  if (use == PathUse::look_at_2) flags = notif.data.args[path + 2];
   if (use == PathUse::open_how) {
     open_how how{};
     if (read_memory(notif.pid, notif.data.args[path + 1], &how, sizeof how.flags) != sizeof how.flags) return;
@@ -133,6 +161,9 @@ void Observations::judge(int listener, const seccomp_notif& notif, PathUse use, 
   const auto say = [&](InitSeen seen, int error, std::uint32_t more = 0) {
     add(listener, notif, {.seen = seen, .error = error, .flags = more, .text = path, .length = length});
   };
+  const auto unwritable = [&](int error) {  // other errors are the name's own: it is too long, or in a circle
+    if (error == EROFS || error == EACCES || error == EPERM || is_missing(error)) say(InitSeen::unwritable, error);
+  };
   const bool opens = use == PathUse::open_flags || use == PathUse::open_how;
   const bool changes = use == PathUse::write || (opens && writes(flags));
   if (begins(path, "/proc/")) {  // every sandbox has its own
@@ -143,15 +174,14 @@ void Observations::judge(int listener, const seccomp_notif& notif, PathUse use, 
     return;
   }
   if (opens && is_out_of_files(notif.pid)) add(listener, notif, {.seen = InitSeen::open_files, .error = EMFILE});
-  const int found = access_error(path, F_OK);
+  if (opens && (flags & O_NOFOLLOW) != 0 && is_link(path)) return;  // it wants no link, or the link itself
+  const int found = is_of_the_name(use, flags) ? link_error(path) : access_error(path, F_OK);
   if (use == PathUse::make_node && (S_ISCHR(flags) || S_ISBLK(flags))) return say(InitSeen::device_node, EPERM);
   if (use == PathUse::make || use == PathUse::make_node || use == PathUse::replace || use == PathUse::remove) {
     const bool matters = use == PathUse::replace || (use == PathUse::remove ? found == 0 : is_missing(found));
-    const int error = matters ? directory_error(path) : 0;
-    if (error != 0) say(InitSeen::unwritable, error);
+    if (matters) unwritable(directory_error(path));
   } else if (changes) {
-    const int error = found == 0 ? access_error(path, W_OK) : directory_error(path);
-    if (error != 0) say(InitSeen::unwritable, error);
+    unwritable(found == 0 ? access_error(path, W_OK) : directory_error(path));
   } else if (is_missing(found)) {
     say(InitSeen::missing, found, use == PathUse::execute ? kSeenExecution : 0);
   } else if (found == EACCES) {
@@ -218,7 +248,7 @@ void Observations::add(int listener, const seccomp_notif& notif, const Row& row)
   std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
   const auto mix = [&](char c) { hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3; };
   mix(static_cast<char>(row.seen));
-  mix(static_cast<char>(row.flags));
+  for (unsigned byte = 0; byte < sizeof row.flags; ++byte) mix(static_cast<char>(row.flags >> (8 * byte)));
   for (std::size_t i = 0; i < row.length; ++i) mix(row.text[i]);
   if (hash == 0) hash = 1;
   std::size_t slot = hash % kSlots;
@@ -241,9 +271,9 @@ void Observations::add(int listener, const seccomp_notif& notif, const Row& row)
   read_name(notif.pid, head.who);
   // What is missing is mostly looked for in many places, of which none matters: it leaves room for the rest.
   const bool missing = row.seen == InitSeen::missing;
-  const std::size_t most = missing ? kMostObservations / 4 * 3 : kMostObservations - 2;
+  const bool missing_left = !missing || missing_ < kMostObservations / 4 * 3;
   const std::size_t most_bytes = missing ? kMostObservedBytes / 4 * 3 : kMostObservedBytes - 2 * sizeof head;
-  if ((missing ? missing_ : count_) >= most || bytes_ + head.size > most_bytes) {
+  if (!missing_left || count_ >= kMostObservations - 2 || bytes_ + head.size > most_bytes) {
     const bool said = full_ || missing_full_;
     (missing ? missing_full_ : full_) = true;
     InitObservation more;

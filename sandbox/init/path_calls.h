@@ -8,6 +8,9 @@ namespace bulkhead {
 
 enum class PathUse : unsigned char {
   look,          // finds out
+  look_link,     // the same of a link itself
+  look_at,       // the same; AT_SYMLINK_NOFOLLOW in the argument behind the path says of which
+  look_at_2,     // or in the one behind that
   open_flags,    // open(2) flags in the argument behind the path say whether it writes
   open_how,      // openat2(2): flags are in memory, behind the pointer in the argument behind the path
   execute,       // runs it
@@ -38,14 +41,14 @@ inline constexpr PathCall kPathCalls[] = {
     {SYS_open, "open", -1, 0, PathUse::open_flags},
     {SYS_creat, "creat", -1, 0, PathUse::write},
     {SYS_stat, "stat", -1, 0, PathUse::look},
-    {SYS_lstat, "lstat", -1, 0, PathUse::look},
+    {SYS_lstat, "lstat", -1, 0, PathUse::look_link},
     {SYS_access, "access", -1, 0, PathUse::look},
     {SYS_mkdir, "mkdir", -1, 0, PathUse::make},
     {SYS_mknod, "mknod", -1, 0, PathUse::make_node},
     {SYS_rmdir, "rmdir", -1, 0, PathUse::remove},
     {SYS_unlink, "unlink", -1, 0, PathUse::remove},
     {SYS_symlink, "symlink", -1, 1, PathUse::make},
-    {SYS_link, "link", -1, 1, PathUse::make, -1, 0, PathUse::look},
+    {SYS_link, "link", -1, 1, PathUse::make, -1, 0, PathUse::look_link},
     {SYS_rename, "rename", -1, 1, PathUse::replace, -1, 0, PathUse::remove},
 #endif
 #ifdef SYS_renameat
@@ -55,15 +58,15 @@ inline constexpr PathCall kPathCalls[] = {
     {SYS_openat2, "openat2", 0, 1, PathUse::open_how},
     {SYS_execve, "execve", -1, 0, PathUse::execute},
     {SYS_execveat, "execveat", 0, 1, PathUse::execute},
-    {SYS_newfstatat, "newfstatat", 0, 1, PathUse::look},
-    {SYS_statx, "statx", 0, 1, PathUse::look},
+    {SYS_newfstatat, "newfstatat", 0, 1, PathUse::look_at_2},
+    {SYS_statx, "statx", 0, 1, PathUse::look_at},
     {SYS_faccessat, "faccessat", 0, 1, PathUse::look},
-    {SYS_faccessat2, "faccessat2", 0, 1, PathUse::look},
+    {SYS_faccessat2, "faccessat2", 0, 1, PathUse::look_at_2},
     {SYS_mkdirat, "mkdirat", 0, 1, PathUse::make},
     {SYS_mknodat, "mknodat", 0, 1, PathUse::make_node},
     {SYS_unlinkat, "unlinkat", 0, 1, PathUse::remove},
     {SYS_symlinkat, "symlinkat", 1, 2, PathUse::make},
-    {SYS_linkat, "linkat", 2, 3, PathUse::make, 0, 1, PathUse::look},
+    {SYS_linkat, "linkat", 2, 3, PathUse::make, 0, 1, PathUse::look_link},
     {SYS_renameat2, "renameat2", 2, 3, PathUse::replace, 0, 1, PathUse::remove},
     {SYS_truncate, "truncate", -1, 0, PathUse::write},
     {SYS_chdir, "chdir", -1, 0, PathUse::look},

@@ -29,7 +29,8 @@ enum class EndReason {
 std::string_view name(EndReason reason);  // the JSON word: "out_of_memory"
 Result<EndReason> parse_end_reason(std::string_view word);
 
-// A system call that the filter refused with EPERM.
+inline constexpr std::string_view kOtherCalls = "others";
+// A system call that the filter refused with EPERM; kOtherCalls: all beyond those that are told apart.
 struct Denial {
   std::string call;                      // "unshare"
   std::uint64_t times = 0;               // at least
@@ -75,7 +76,8 @@ struct ExitRecord {
   std::uint64_t stdout_dropped = 0;  // captured output beyond the bound
   std::uint64_t stderr_dropped = 0;
   std::int64_t ended_unix_ms = 0;
-  std::vector<Denial> denials;  // by the seccomp filter; at most kMostInitDenials different calls
+  // By the seccomp filter; at most kMostInitDenials different calls, the last then kOtherCalls.
+  std::vector<Denial> denials;
   bool operator==(const ExitRecord&) const = default;
 };
 void to_json(nlohmann::json& json, const ExitRecord& record);

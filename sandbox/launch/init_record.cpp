@@ -35,7 +35,11 @@ std::vector<Denial> read_init_denials(int fd) {
   const ssize_t bytes = fd < 0 ? -1 : pread(fd, slots, sizeof slots, static_cast<off_t>(kInitDenialsOffset));
   for (std::size_t i = 0; bytes > 0 && i < static_cast<std::size_t>(bytes) / sizeof(InitDenial); ++i) {
     if (slots[i].number < 0) break;
-    Denial denial{.call = system_call_name(slots[i].number), .times = slots[i].times, .who = {}, .arguments = {}};
+    const bool others = slots[i].number == kOtherInitDenials;
+    Denial denial{.call = others ? std::string(kOtherCalls) : system_call_name(slots[i].number),
+                  .times = slots[i].times,
+                  .who = {},
+                  .arguments = {}};
     denial.who.assign(slots[i].who, ::strnlen(slots[i].who, sizeof slots[i].who));
     denial.who = printable(denial.who);  // the agent's own word
     denial.arguments.assign(std::begin(slots[i].arguments), std::end(slots[i].arguments));

@@ -7,6 +7,7 @@
 #include "sandbox/plan/landlock_rules.h"
 #include "sandbox/plan/plan.h"
 #include "sandbox/plan/required_walls.h"
+#include "sandbox/spec/seccomp_observed.h"
 
 namespace bulkhead {
 namespace {
@@ -380,7 +381,12 @@ Result<> add_seccomp(Builder& b, LaunchPlan& plan, const WallSet& required) {
   };
   plan.guard = b.spec.guard();
   plan.seccomp = b.spec.seccomp_program();
-  if (b.place.learn) {
+  if (required.contains(Wall::refusals_seen) && !plan.seccomp.empty() && !tells_refusals(b.spec.seccomp()))
+    return fail("plan", b.spec.origin("seccomp"),
+                "what the profile's default refuses cannot be seen: calls that bulkhead-init needs are allowed under "
+                "conditions alone",
+                "allow these without conditions, or leave refusals-seen out of require");
+  if (b.place.learn && !b.lacks(Wall::fresh_proc)) {  // what is asked for is read there
     BULKHEAD_ASSIGN(LearningPrograms programs,
                     compile_learning(plan.seccomp.empty() ? nullptr : &b.spec.seccomp(),
                                      {.terminal = !b.spec.allows(Loosening::terminal_injection)}));

@@ -1,6 +1,7 @@
 #include <array>
 #include <string_view>
 
+#include "sandbox/spec/device_names.h"
 #include "sandbox/spec/spec.h"
 
 namespace bulkhead {
@@ -67,7 +68,7 @@ const json& built_in() {
                                  {{"/tmp", {{"tmpfs", "1Gi"}, {"inodes", 262144}, {"executable", true}}},
                                   {"/home/agent", {{"tmpfs", "1Gi"}, {"inodes", 262144}, {"executable", true}}},
                                   {"/dev/shm", {{"tmpfs", "256Mi"}, {"inodes", 16384}, {"executable", false}}}}},
-                                {"devices", {"null", "zero", "full", "random", "urandom", "tty"}},
+                                {"devices", kDeviceNames},
                                 {"environment",
                                  {{"pass", {"LANG", "LANGUAGE", "LC_*", "TERM", "COLORTERM", "NO_COLOR", "TZ"}},
                                   {"set",

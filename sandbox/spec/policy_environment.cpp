@@ -2,6 +2,7 @@
 #include <set>
 
 #include "sandbox/base/text.h"
+#include "sandbox/spec/device_names.h"
 #include "sandbox/spec/policy_reader.h"
 
 namespace bulkhead {
@@ -45,7 +46,7 @@ Result<> PolicyReader::read_environment() {
 }
 
 Result<> PolicyReader::read_devices() {
-  static const std::vector<std::string> known{"null", "zero", "full", "random", "urandom", "tty"};
+  static const std::vector<std::string> known(kDeviceNames.begin(), kDeviceNames.end());
   BULKHEAD_ASSIGN(const auto nodes, part("devices").elements());
   for (const JsonNode& node : nodes) {
     BULKHEAD_ASSIGN(std::string device, node.word(known));

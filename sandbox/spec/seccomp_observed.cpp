@@ -1,5 +1,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 
@@ -13,7 +15,7 @@
 
 #include "sandbox/init/path_calls.h"
 #include "sandbox/spec/native_architecture.h"
-#include "sandbox/spec/seccomp_profile.h"
+#include "sandbox/spec/seccomp_observed.h"
 
 namespace bulkhead {
 namespace {
@@ -81,9 +83,34 @@ bool refuses(std::string_view action, int errno_return) {
   return action == "SCMP_ACT_ERRNO" && (errno_return < 0 || errno_return == EPERM);
 }
 
+// The flags of all clones of ours: of init's vfork and fork (clone(2)).
+bool is_clone_of_ours(const SeccompRule& rule) {
+  return std::ranges::all_of(rule.conditions, [](const SeccompCondition& c) {
+    const auto holds = [&](std::uint64_t flags) { return (flags & c.value) == (c.value_two & c.value); };
+    return c.op == "SCMP_CMP_MASKED_EQ" && c.index == 0 && holds(SIGCHLD) && holds(CLONE_VM | CLONE_VFORK | SIGCHLD);
+  });
+}
+
+// The other uses of a call that is allowed under conditions alone are the default's, and cannot be told apart from all
+// that the default refuses. Told to init, its own would wait for itself, and of calls with paths it would answer
+// "continue".
+bool tells_default(const SeccompProfile& profile, const std::set<std::string_view>& more) {
+  std::set<std::string_view> always, sometimes;
+  for (const SeccompRule& rule : profile.rules)
+    for (const std::string& name : rule.names) {
+      if (!is_needed(name) && !more.contains(name)) continue;
+      if (rule.conditions.empty() || (name == "clone" && rule.action == "SCMP_ACT_ALLOW" && is_clone_of_ours(rule)))
+        always.insert(name);
+      else
+        sometimes.insert(name);
+    }
+  return std::ranges::includes(always, sometimes);
+}
+
 // `more` are kept from the listener besides kNeeded.
 SeccompProfile observed_but(SeccompProfile profile, const std::set<std::string_view>& more) {
   const auto needed = [&](std::string_view name) { return is_needed(name) || more.contains(name); };
+  const bool tells = tells_default(profile, more);
   std::set<std::string> ruled;
   std::vector<SeccompRule> rules;
   for (SeccompRule& rule : profile.rules) {
@@ -104,7 +131,7 @@ SeccompProfile observed_but(SeccompProfile profile, const std::set<std::string_v
     for (SeccompRule* part : {&kept, &told})
       if (!part->names.empty()) rules.push_back(std::move(*part));
   }
-  if (refuses(profile.default_action, profile.default_errno)) {
+  if (refuses(profile.default_action, profile.default_errno) && tells) {
     SeccompRule kept{.names = {}, .action = "SCMP_ACT_ERRNO", .errno_return = EPERM, .conditions = {}};
     for (const std::string_view name : kNeeded)
       if (!ruled.contains(std::string(name))) kept.names.emplace_back(name);
@@ -119,6 +146,8 @@ SeccompProfile observed_but(SeccompProfile profile, const std::set<std::string_v
 }
 
 }  // namespace
+
+bool tells_refusals(const SeccompProfile& profile) { return tells_default(profile, {}); }
 
 SeccompProfile observed(SeccompProfile profile) { return observed_but(std::move(profile), {}); }
 

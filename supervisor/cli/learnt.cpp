@@ -5,7 +5,6 @@
 
 #include "sandbox/base/text.h"
 #include "sandbox/explain/path_verdict.h"
-#include "sandbox/spec/seccomp_profile.h"
 #include "supervisor/config/yaml_writer.h"
 
 namespace bulkhead {
@@ -13,35 +12,33 @@ namespace {
 
 using nlohmann::json;
 
-void propose_calls(const json& policy, const ExitRecord& record, Proposal& proposal) {
+// Calls, and limits: twice what there was, since how much it needs is known only once it had enough.
+void propose_calls_and_limits(const json& policy, const View& view, const ExitRecord& record, Proposal& proposal) {
   std::vector<std::string> calls;
   if (const auto given = policy.find("seccomp_allow"); given != policy.end() && given->is_array())
     calls = given->get<std::vector<std::string>>();  // the list is replaced, not merged
   const std::size_t before = calls.size();
-  for (const Denial& denial : record.denials) {
-    const std::string times = denial.times == 1 ? "once" : std::to_string(denial.times) + " times";
-    const std::string why = "refused " + times + ", first to " + denial.who;
-    if (!with_allowed({}, {denial.call})) {
-      proposal.named.push_back({"seccomp_allow", denial.call, why + "; it has no name here"});
+  for (const Denied& row : denied(view, record, {}, {})) {
+    if (row.kind == DeniedKind::limit) {
+      const auto& limit = row.change.at("limits").items().begin();
+      const json& twice = limit.value();
+      proposal.added.push_back({"limits." + limit.key(), twice.is_string() ? twice.get<std::string>() : twice.dump(),
+                                row.reason + "; twice the limit it had"});
+      proposal.patch["limits"][limit.key()] = twice;
       continue;
     }
-    const std::string group = group_of(denial.call);
-    calls.push_back(denial.call);
-    proposal.added.push_back({"seccomp_allow", denial.call, why + (group.empty() ? "" : "; it is one of " + group)});
+    const std::string times = row.times == 1 ? "once" : std::to_string(row.times) + " times";
+    const std::string why = "refused " + times + (row.who.empty() ? "" : ", first to " + row.who) +
+                            (row.reason.empty() ? "" : "; " + row.reason);
+    if (row.change.empty()) {
+      proposal.named.push_back({"seccomp_allow", row.what, why});
+      continue;
+    }
+    const std::string call = row.change.at("seccomp_allow").front();
+    calls.push_back(call);
+    proposal.added.push_back({"seccomp_allow", call, why});
   }
   if (calls.size() != before) proposal.patch["seccomp_allow"] = calls;
-  if (record.reason == EndReason::seccomp)
-    proposal.named.push_back({"seccomp", "a system call", "the filter killed for it; which it was is not known"});
-}
-
-// Twice what there was: how much it needs is known only once it had enough.
-void propose_limits(const View& view, const ExitRecord& record, Proposal& proposal) {
-  for (LimitReached& limit : limits_reached(view.limits, record)) {
-    proposal.added.push_back({"limits." + limit.key,
-                              limit.twice.is_string() ? limit.twice.get<std::string>() : limit.twice.dump(),
-                              limit.why + "; twice the limit it had"});
-    proposal.patch["limits"][limit.key] = std::move(limit.twice);
-  }
 }
 
 void propose_paths(const View& view, const Observed& observed, const HostLook& host, Proposal& proposal) {
@@ -74,6 +71,7 @@ void propose_paths(const View& view, const Observed& observed, const HostLook& h
         {"mounts", path,
          "was to be changed, which cannot be done there; a tmpfs takes what need not last, and 'access: read_write' "
          "needs the word 'writable-host'"});
+  if (observed.closed) proposal.named.push_back({"mounts", "all paths and addresses", kClosed});
   if (observed.more || host.more)
     proposal.named.push_back({"mounts", "more paths", "only the first are noted; learn again with the proposal"});
 }
@@ -95,8 +93,7 @@ void name_the_rest(const View& view, const Observed& observed, const HostNames& 
 Proposal propose(const json& policy, const View& view, const ExitRecord& record, const Observed& observed,
                  const HostAnswers& host) {
   Proposal proposal;
-  propose_calls(policy, record, proposal);
-  propose_limits(view, record, proposal);
+  propose_calls_and_limits(policy, view, record, proposal);
   propose_paths(view, observed, host.look, proposal);
   name_the_rest(view, observed, host.names, proposal);
   return proposal;

@@ -1,6 +1,8 @@
 #include "supervisor/cli/sandbox_launch.h"
 
 #include <poll.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <array>
 
@@ -99,6 +101,33 @@ Outcome<ExitRecord> wait_for_end(LauncherClient& launcher, const std::string& id
       err_line("bulkhead: passed " + signal_text(signal) + " on to the command; once more ends the sandbox");
     }
   }
+}
+
+Outcome<ExitRecord> run_to_end(LauncherClient& launcher, const SandboxSpec& spec, const std::string& id,
+                               LaunchPlan plan, int stdout_fd, Signals& signals,
+                               const std::function<void(const LiveSandbox&)>& started, Observed& observed) {
+  Fd notes;
+  if (!plan.learning.empty()) {
+    notes = Fd(::memfd_create("bulkhead-observed", MFD_CLOEXEC));
+    if (!notes.valid()) return failure(ExitCode::fault, errno_error("memfd_create").error());
+  }
+  const LaunchRequest request{.id = id,
+                              .plan = std::move(plan),
+                              .stdin_fd = STDIN_FILENO,
+                              .stdout_fd = stdout_fd,
+                              .stderr_fd = STDERR_FILENO,
+                              .learn_fd = notes.get()};
+  auto live = or_exit(ExitCode::host_lacks, launcher.launch(request));
+  if (!live) return std::unexpected(explain_failure(launcher, spec, live.error()));
+  started(*live);
+  auto record = wait_for_end(launcher, id, signals);
+  if (!record) return std::unexpected(record.error());
+  if (auto known = or_exit(ExitCode::fault, launcher.acknowledge(id)); !known) return std::unexpected(known.error());
+  if (!notes.valid()) return record;
+  auto read = or_exit(ExitCode::fault, read_observed(notes.get()));
+  if (!read) return std::unexpected(read.error());
+  observed = *std::move(read);
+  return record;
 }
 
 }  // namespace bulkhead

@@ -1,10 +1,12 @@
 // What `sandbox run`, `sandbox plan` and `policy learn` have in common: a sandbox beside no repository.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "sandbox/explain/observed.h"
 #include "sandbox/launch/launcher_client.h"
 #include "supervisor/cli/context.h"
 #include "supervisor/cli/signals.h"
@@ -27,5 +29,10 @@ Outcome<LaunchPlan> plan_for(const Context& context, const SandboxSpec& spec, co
 
 // Until the sandbox ends. Signals go on to the command; a second Ctrl-C or SIGTERM ends the whole sandbox.
 Outcome<ExitRecord> wait_for_end(LauncherClient& launcher, const std::string& id, Signals& signals);
+
+// Launches it on our own stdin and stderr, waits for its end and acknowledges it. `observed`: of a plan that is.
+Outcome<ExitRecord> run_to_end(LauncherClient& launcher, const SandboxSpec& spec, const std::string& id,
+                               LaunchPlan plan, int stdout_fd, Signals& signals,
+                               const std::function<void(const LiveSandbox&)>& started, Observed& observed);
 
 }  // namespace bulkhead

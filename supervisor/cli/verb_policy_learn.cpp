@@ -1,7 +1,5 @@
 // `bulkhead policy learn`: runs a command in a learning sandbox, and proposes the policy that lets it run.
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -40,26 +38,20 @@ struct Learner {
   Outcome<Round> run(const SandboxSpec& spec, const std::vector<std::string>& command, const std::string& id) {
     auto plan = plan_for(context, spec, host, command, range, id, true, image);
     if (!plan) return std::unexpected(plan.error());
+    if (plan->learning.empty())
+      return failure(ExitCode::host_lacks, Error{.operation = "learn",
+                                                 .object = printable(command.front(), 200),
+                                                 .detail = unobserved_because(spec, *plan),
+                                                 .hint = "sudo bulkhead doctor says what that wall needs"});
     View view = view_of(spec, *plan);
     const std::map<std::string, std::string>& environment = plan->command.environment;
     const std::string path = environment.contains("PATH") ? environment.at("PATH") : "";
-    const Fd notes(::memfd_create("bulkhead-learnt", MFD_CLOEXEC));
-    if (!notes.valid()) return failure(ExitCode::fault, errno_error("memfd_create").error());
+    Observed observed;
     // stdout is the proposal's.
-    const LaunchRequest request{.id = id,
-                                .plan = *std::move(plan),
-                                .stdin_fd = STDIN_FILENO,
-                                .stdout_fd = STDERR_FILENO,
-                                .stderr_fd = STDERR_FILENO,
-                                .learn_fd = notes.get()};
-    if (auto live = or_exit(ExitCode::host_lacks, launcher.launch(request)); !live)
-      return std::unexpected(explain_failure(launcher, spec, live.error()));
-    auto record = wait_for_end(launcher, id, signals);
+    auto record =
+        run_to_end(launcher, spec, id, *std::move(plan), STDERR_FILENO, signals, [](const LiveSandbox&) {}, observed);
     if (!record) return std::unexpected(record.error());
-    if (auto known = or_exit(ExitCode::fault, launcher.acknowledge(id)); !known) return std::unexpected(known.error());
-    auto observed = or_exit(ExitCode::fault, read_observed(notes.get()));
-    if (!observed) return std::unexpected(observed.error());
-    Round round{.record = *std::move(record), .view = std::move(view), .observed = *std::move(observed)};
+    Round round{.record = *std::move(record), .view = std::move(view), .observed = std::move(observed)};
     if (round.record.reason == EndReason::setup_failed && round.record.step != "exec_command")
       return failure(ExitCode::host_lacks,
                      Error{.operation = "learn",

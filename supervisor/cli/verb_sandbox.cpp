@@ -32,34 +32,6 @@ std::string rule_text(const Document& policy, const std::string& origin) {
   return located(policy, {.operation = {}, .object = origin}).text();
 }
 
-// `observed` of a plan that is observed.
-Outcome<ExitRecord> run_to_end(LauncherClient& launcher, const SandboxSpec& spec, LaunchPlan plan, Signals& signals,
-                               const std::function<void(const LiveSandbox&)>& started, Observed& observed) {
-  Fd notes;
-  if (!plan.learning.empty()) {
-    notes = Fd(::memfd_create("bulkhead-observed", MFD_CLOEXEC));
-    if (!notes.valid()) return failure(ExitCode::fault, errno_error("memfd_create").error());
-  }
-  const LaunchRequest request{.id = "sandbox",
-                              .plan = std::move(plan),
-                              .stdin_fd = STDIN_FILENO,
-                              .stdout_fd = STDOUT_FILENO,
-                              .stderr_fd = STDERR_FILENO,
-                              .learn_fd = notes.get()};
-  auto live = or_exit(ExitCode::host_lacks, launcher.launch(request));
-  if (!live) return std::unexpected(explain_failure(launcher, spec, live.error()));
-  started(*live);
-  auto record = wait_for_end(launcher, request.id, signals);
-  if (!record) return std::unexpected(record.error());
-  if (auto known = or_exit(ExitCode::fault, launcher.acknowledge(request.id)); !known)
-    return std::unexpected(known.error());
-  if (!notes.valid()) return record;
-  auto read = or_exit(ExitCode::fault, read_observed(notes.get()));
-  if (!read) return std::unexpected(read.error());
-  observed = *std::move(read);
-  return record;
-}
-
 // Init could not come under the listener: nothing of the command has run.
 bool could_not_observe(const ExitRecord& record) {
   return record.reason == EndReason::setup_failed && record.step == "init" &&
@@ -91,12 +63,13 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   auto range = or_exit(ExitCode::host_lacks, launcher->acquire_range());
   if (!range) return std::unexpected(explain_failure(*launcher, policy->spec, range.error()));
   const bool observe = options.explain && can_be_observed(policy->spec.seccomp());
-  if (options.explain && !observe)
-    err_line("bulkhead: files and network are not explained: the policy's profile does not let them be seen");
   // The launcher's own cgroup is the sandbox's; a worker that unpacks an image has one below.
   const std::string cgroup = image ? "sandbox" : "";
   auto plan = plan_for(context, policy->spec, *host, options.command, *range, cgroup, observe, image);
   if (!plan) return std::unexpected(explain_failure(*launcher, policy->spec, plan.error()));
+  if (options.explain)
+    if (const std::string why = unobserved_because(policy->spec, *plan); !why.empty())
+      err_line("bulkhead: files and network are not explained: " + why);
   MissingWalls without;
   const auto go_without = [&](Wall wall, const std::string& answer) {
     without[wall] = answer;
@@ -111,14 +84,16 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   const auto started = [&](const LiveSandbox& live) {
     if (live.unseen_errno != 0) go_without(Wall::refusals_seen, ::strerrordesc_np(live.unseen_errno));
   };
-  auto record = run_to_end(*launcher, policy->spec, *std::move(plan), *signals, started, observed);
+  auto record =
+      run_to_end(*launcher, policy->spec, "sandbox", *std::move(plan), STDOUT_FILENO, *signals, started, observed);
   if (!record) return std::unexpected(record.error());
   if (observe && could_not_observe(*record)) {
     // The command has not run yet: somebody above us listens to system calls, who cannot be two.
     err_line("bulkhead: files and network are not explained: " + std::string(::strerrordesc_np(record->step_errno)));
     auto again = plan_for(context, policy->spec, *host, options.command, *range, cgroup, false, image);
     if (!again) return std::unexpected(again.error());
-    record = run_to_end(*launcher, policy->spec, *std::move(again), *signals, started, observed);
+    record =
+        run_to_end(*launcher, policy->spec, "sandbox", *std::move(again), STDOUT_FILENO, *signals, started, observed);
     if (!record) return std::unexpected(record.error());
   }
   // Cgroups and the range go with the launcher; waiting for that is what leaves nothing behind.
@@ -130,6 +105,7 @@ Outcome<int> sandbox_run_verb(const Context& context, const SandboxRunOptions& o
   const std::vector<Denied> refused = denied(view, *record, observed, ask_host(observed, view));
   if (options.explain)
     for (const std::string& line : denied_lines(refused, options.policy, place)) err_line(line);
+  if (observed.closed) err_line("bulkhead: files and network are not explained: " + std::string(kClosed));
   if (observed.more) err_line("bulkhead: denied: more was asked for than is noted");
   if (report->wanted()) {
     const nlohmann::json ended = ending_report(*record, options.policy, rule, without, refused);

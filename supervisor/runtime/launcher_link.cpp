@@ -34,6 +34,10 @@ void LauncherLink::collect() {
   if (!records) return restart();
   for (ExitRecord& record : *records) {
     const std::string id = record.id;
+    if (abandoned_.erase(id) != 0) {
+      acknowledge(id);
+      continue;
+    }
     arrived_.insert_or_assign(id, std::move(record));
     if (const auto waiter = waiting_.find(id); waiter != waiting_.end()) waiter->second->cancel();
   }
@@ -44,6 +48,7 @@ void LauncherLink::collect() {
 void LauncherLink::restart() {
   if (lost_) return;
   ++generation_;
+  abandoned_.clear();
   boost::system::error_code ignored;
   readable_.close(ignored);
   auto next = start_();
@@ -68,13 +73,30 @@ void LauncherLink::stop() {
 }
 
 asio::awaitable<ExitRecord> LauncherLink::wait(std::string id) {
-  asio::steady_timer timer(io_, asio::steady_timer::time_point::max());
+  co_return *co_await wait_until(std::move(id), asio::steady_timer::time_point::max());
+}
+
+asio::awaitable<std::optional<ExitRecord>> LauncherLink::wait_or_abandon(std::string id,
+                                                                         std::chrono::milliseconds patience) {
+  auto record = co_await wait_until(id, asio::steady_timer::clock_type::now() + patience);
+  if (record) co_return record;
+  abandoned_.insert(id);
+  // If it has just ended by itself, its record is on the way.
+  (void)call([&](LauncherClient& c) { return c.kill(id, EndReason::killed_by_request); });
+  co_return std::nullopt;
+}
+
+// Nothing: not by then.
+asio::awaitable<std::optional<ExitRecord>> LauncherLink::wait_until(std::string id,
+                                                                    asio::steady_timer::time_point end) {
+  asio::steady_timer timer(io_, end);
   const unsigned generation = generation_;
   while (!arrived_.contains(id) && !lost_ && generation == generation_) {
     waiting_[id] = &timer;
-    boost::system::error_code ignored;  // cancelled is how it is woken
-    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    boost::system::error_code woken;  // cancelled is how it is
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, woken));
     waiting_.erase(id);
+    if (!woken && !arrived_.contains(id)) co_return std::nullopt;
   }
   const auto found = arrived_.find(id);
   if (found == arrived_.end()) {

@@ -8,6 +8,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "sandbox/launch/launcher_client.h"
@@ -37,6 +39,9 @@ class LauncherLink {
   // Completes when the sandbox `id` has ended, at once if it has already. The record stays with the launcher until it
   // is acknowledged. With the launcher gone every sandbox ends as `lost`.
   boost::asio::awaitable<ExitRecord> wait(std::string id);
+  // The same for at most `patience`. Nothing: it lives on, and has been killed. What a dead file system holds ends only
+  // with that; its record is then acknowledged when it comes.
+  boost::asio::awaitable<std::optional<ExitRecord>> wait_or_abandon(std::string id, std::chrono::milliseconds patience);
   // Its record is journaled, or needed by nobody.
   void acknowledge(const std::string& id);
   // Another number for each launcher: what one gave (a range) means nothing to the next.
@@ -48,12 +53,15 @@ class LauncherLink {
   void watch();
   void collect();
   void restart();
+  boost::asio::awaitable<std::optional<ExitRecord>> wait_until(std::string id,
+                                                               boost::asio::steady_timer::time_point end);
 
   boost::asio::io_context& io_;
   LauncherClient client_;
   boost::asio::posix::stream_descriptor readable_;
   std::map<std::string, ExitRecord> arrived_;
   std::map<std::string, boost::asio::steady_timer*> waiting_;
+  std::set<std::string> abandoned_;
   Start start_;
   std::function<void()> restarted_;
   unsigned generation_ = 0;  // of the launcher

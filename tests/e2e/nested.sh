@@ -115,6 +115,12 @@ masked_with_another() {
 }
 refused fresh-proc masked_with_another
 goes_on fresh-proc masked_with_another
+# Nothing can be observed there: said, not told as "nothing denied".
+explained() { bulkhead sandbox run --policy "$policy" --explain -- cat /var/lib/dpkg/status; }
+export -f bulkhead explained
+export binaries state policy
+expect 1 "files and network are not explained: nothing can be seen without the wall fresh-proc" masked_proc bash -c explained
+expect 3 "nothing can be seen without the wall fresh-proc" masked_proc "$binaries/bulkhead" policy learn --policy "$policy" -- true
 # A /proc in full view is enough for a fresh one, and nothing of the old is left below it.
 policy=default command=(sh -c 'test "$(ls -d /proc/[0-9]* | wc -l)" -lt 6 && test "$(grep -c " /proc " /proc/self/mountinfo)" = 1 && id -u')
 expect 0 "1000" run "$confine" --ids 1000000 --

@@ -533,6 +533,30 @@ TEST_F(RootLauncher, AClientThatCannotBeLetInCostsNothingMeanwhile) {
   EXPECT_TRUE(another->list());
 }
 
+// A further command is nobody's any more when init has lost its launcher: it ends at once, not only with its sandbox.
+TEST_F(RootLauncher, AFurtherCommandEndsWithItsLauncher) {
+  auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("host"));
+  const auto live = client_->launch({.id = "host", .plan = *plan, .extra_fds = {}});
+  ASSERT_TRUE(live);
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const Fd from(ends[0]);
+  Fd to(ends[1]);
+  ASSERT_TRUE(client_->exec("host", "guest", {"sh", "-c", "echo ready; exec sleep 1000"}, {{"PATH", "/usr/bin"}},
+                            "/tmp", -1, to.get(), -1));
+  to.reset();
+  char ready[6];
+  ASSERT_EQ(::read(from.get(), ready, sizeof ready), 6);
+  ASSERT_EQ(::kill(launcher_pid(live->pid), SIGKILL), 0);
+  pollfd held{from.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&held, 1, 10'000), 1);  // POLLHUP: nobody writes any more
+  while (client_->poll_exits()) ::poll(nullptr, 0, 5);
+  client_.reset();
+  auto next = LauncherClient::start_detached(launcher_path(), state_, state_ + "/launcher.sock");
+  ASSERT_TRUE(next) << next.error().text();
+  client_ = std::make_unique<LauncherClient>(std::move(*next));
+}
+
 // What the launcher holds open for all of them counts against the limit of none.
 TEST_F(RootLauncher, ManyAtOnceEndTogether) {
   const SandboxSpec spec = spec_of(policy({{"limits", {{"open_files", 64}}}}));

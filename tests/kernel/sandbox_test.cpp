@@ -1,5 +1,6 @@
 // What one sandbox is, seen from inside and from its exit record. Each runs real commands under the default policy.
 #include <gmock/gmock.h>
+#include <seccomp.h>
 #include <signal.h>
 
 #include "sandbox/host/landlock_abi.h"
@@ -297,6 +298,68 @@ TEST_F(RootSandbox, AProfileOfAnyNameLoadsBesideTheGuard) {
     ASSERT_TRUE(spec) << spec.error().text();
     EXPECT_EQ(run(*spec, {"sh", "-c", "mkdir /tmp/d 2>/dev/null || echo refused"}).out, "refused\n") << name;
   }
+}
+
+TEST_F(RootSandbox, RefusedCallsBeyondTheBoundAreCountedTogether) {
+  // Forty, each called once, and two of them once more.
+  const std::vector<std::string> names{"acct",
+                                       "add_key",
+                                       "bpf",
+                                       "chroot",
+                                       "clock_adjtime",
+                                       "clock_settime",
+                                       "delete_module",
+                                       "finit_module",
+                                       "fsconfig",
+                                       "fsmount",
+                                       "fsopen",
+                                       "fspick",
+                                       "init_module",
+                                       "ioperm",
+                                       "iopl",
+                                       "io_uring_enter",
+                                       "io_uring_register",
+                                       "io_uring_setup",
+                                       "kcmp",
+                                       "kexec_load",
+                                       "keyctl",
+                                       "mount",
+                                       "mount_setattr",
+                                       "move_mount",
+                                       "move_pages",
+                                       "open_tree",
+                                       "perf_event_open",
+                                       "pivot_root",
+                                       "ptrace",
+                                       "quotactl",
+                                       "reboot",
+                                       "request_key",
+                                       "setdomainname",
+                                       "sethostname",
+                                       "setns",
+                                       "settimeofday",
+                                       "swapoff",
+                                       "swapon",
+                                       "umount2",
+                                       "unshare"};
+  const nlohmann::json profile = {{"defaultAction", "SCMP_ACT_ALLOW"},
+                                  {"syscalls", {{{"names", names}, {"action", "SCMP_ACT_ERRNO"}}}}};
+  const auto spec = SandboxSpec::from_policy(apply_defaults(policy({{"seccomp", "p"}})), {{"p", profile}});
+  ASSERT_TRUE(spec) << spec.error().text();
+  std::string script = "import ctypes\ncall = ctypes.CDLL(None).syscall\n";
+  const auto add = [&](const std::string& name) {
+    script += "call(" + std::to_string(::seccomp_syscall_resolve_name(name.c_str())) + ", 0, 0, 0)\n";
+  };
+  for (const std::string& name : names) add(name);
+  add(names.front());
+  add(names.back());
+  const std::vector<Denial> seen = run(*spec, {"python3", "-c", script}).record.denials;
+  ASSERT_EQ(seen.size(), 32u);
+  EXPECT_EQ(seen.front().call, names.front());
+  EXPECT_EQ(seen.front().times, 2u);
+  EXPECT_EQ(seen[30].call, names[30]);
+  EXPECT_EQ(seen.back().call, "others");
+  EXPECT_EQ(seen.back().times, 10u);
 }
 
 TEST_F(RootSandbox, RefusedCallsAreNotedWithWhoAndHowOften) {

@@ -10,6 +10,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <nlohmann/json.hpp>
 
+#include "sandbox/explain/view.h"
 #include "sandbox/launch/cgroup.h"
 #include "sandbox/launch/disk_ending.h"
 #include "sandbox/sys/files.h"
@@ -361,6 +362,7 @@ asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action) {
   command.argv = task.command.argv();
   if (task.explain && can_be_observed(run.specs.at(task.name).seccomp())) command.observations = paths.observations();
   const auto plan = plan_command(run, task, command);
+  if (plan && plan->learning.empty()) command.observations.clear();
   auto upper = disk ? open_beneath(disk->get(), "upper", O_PATH | O_DIRECTORY | O_NOFOLLOW)
                     : Result<Fd>(std::unexpected(disk.error()));
   const Stamp head = upper ? head_stamp(upper->get()) : Stamp{};
@@ -398,6 +400,10 @@ asio::awaitable<void> carry_out_attempt(RunContext& run, StartAttempt action) {
     boost::system::error_code ignored;
     co_await watch.finished.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
   }
+  if (task.explain)
+    if (const std::string why = unobserved_because(run.specs.at(task.name), *plan); !why.empty())
+      run.note(action.agent, action.attempt,
+               DenialSeen{.what = "what it asked for of files and network is not known", .detail = why, .times = 1});
   co_await note_denials(run, action.agent, action.attempt, record, *plan, command.observations);
   keep_output(run, action, paths);
   if (record.disk_bytes != 0)

@@ -15,6 +15,7 @@ namespace asio = boost::asio;
 
 constexpr int kPathsInside = 3;
 constexpr uid_t kNobody = 65534;
+constexpr std::chrono::seconds kPatience{5};  // the attempt's end is journaled only afterwards
 
 // Directories of the host's root that a path can lead to. /proc and /dev are the worker's own, and /run holds
 // sockets: their names are known without looking.
@@ -42,6 +43,7 @@ Async<HostLook> look(RunContext& run, std::string agent, std::vector<std::string
   job.owner = run.owner;
   if (job.owner.uid == 0) job.owner = {.uid = kNobody, .gid = kNobody, .groups = {}};
   job.mounts = host_directories();
+  job.patience = kPatience;
   job.fds = {{file.get(), kPathsInside}};
   HostLookRequest request{.paths = "fd:" + std::to_string(kPathsInside)};
   co_return co_await run.site.workers.run(std::move(job), std::move(request));
@@ -85,6 +87,9 @@ asio::awaitable<void> note_denials(RunContext& run, std::string agent, unsigned 
   const std::vector<Denied> rows = denied(view, record, observed, host);
   for (std::size_t i = 0; i < rows.size() && i < kMostJournaledDenials; ++i)
     run.note(agent, attempt, event_of(rows[i]));
+  if (observed.closed)
+    run.note(agent, attempt,
+             DenialSeen{.what = "what it asked for of files and network is not known", .detail = kClosed, .times = 1});
   const bool more = observed.more || host.look.more;
   if (!more && rows.size() <= kMostJournaledDenials) co_return;
   const std::size_t rest = rows.size() - std::min(rows.size(), kMostJournaledDenials);

@@ -1,5 +1,6 @@
 #include "supervisor/core/daemon/worker_runner.h"
 
+#include "sandbox/base/units.h"
 #include "sandbox/sys/files.h"
 
 namespace bulkhead {
@@ -80,8 +81,17 @@ Result<RunningWorker> WorkerRunner::start(WorkerJob job, std::vector<std::string
 }
 
 Async<std::string> WorkerRunner::execute(WorkerJob job, std::vector<std::string> argv, std::string_view subcommand) {
+  const auto patience = job.patience;
   BULKHEAD_CO_ASSIGN(const RunningWorker worker, start(std::move(job), std::move(argv), subcommand));
-  const ExitRecord record = co_await launcher_->wait(worker.id);
+  std::optional<ExitRecord> ended;
+  if (patience)
+    ended = co_await launcher_->wait_or_abandon(worker.id, *patience);
+  else
+    ended = co_await launcher_->wait(worker.id);
+  if (!ended)
+    co_return fail("bulkhead-worker " + std::string(subcommand), "",
+                   "has not answered within " + format_duration(*patience), "look for a file system that does not");
+  const ExitRecord& record = *ended;
   launcher_->acknowledge(worker.id);
   co_return worker_answer(record, worker.output, "bulkhead-worker " + std::string(subcommand));
 }

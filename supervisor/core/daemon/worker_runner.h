@@ -4,7 +4,9 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +35,8 @@ struct WorkerJob {
   std::vector<MountSpec> mounts;
   WallSet forgo;                         // walls that the run it serves goes on without
   std::vector<std::pair<int, int>> fds;  // (ours, number inside); borrowed until the job has started
+  // Who looks where the agent says may be held by a file system that does not answer, and then not even be killed.
+  std::optional<std::chrono::milliseconds> patience;
 };
 
 struct RunningWorker {

@@ -150,7 +150,7 @@ TEST_F(Learnt, RefusedCallsJoinThoseThatThePolicyAllows) {
       propose({{"version", 1}, {"seccomp_allow", {"@debug"}}}, view_under(spec_of()), record, {}, {});
   EXPECT_EQ(proposal.patch, (json{{"seccomp_allow", {"@debug", "unshare"}}}));
   EXPECT_EQ(proposal.added.front().why, "refused 2 times, first to sh; it is one of @namespaces");
-  EXPECT_THAT(what(proposal.named), ElementsAre("call 9999"));
+  EXPECT_THAT(what(proposal.named), ElementsAre("system call 9999"));
 }
 
 TEST_F(Learnt, LimitsThatWereHitAreDoubled) {

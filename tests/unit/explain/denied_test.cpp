@@ -118,6 +118,19 @@ TEST(Denied, WritesNameTheMountAndItsWord) {
   EXPECT_EQ(rows[2].times, 2u);
 }
 
+// A tmpfs is a directory: no way to a file in the root itself. And nobody writes a path of pages into a policy.
+TEST(Denied, NoTmpfsIsProposedWhereItWouldNotHelp) {
+  const std::string deep = "/" + std::string(1200, 'd');
+  const auto rows =
+      judged({seen(InitSeen::unwritable, "/new", EACCES, "openat"), seen(InitSeen::unwritable, deep, EACCES, "mkdir"),
+              seen(InitSeen::unwritable, "/opt/new", EACCES, "openat")},
+             {.look = {.paths = {on_host("/opt", HostKind::directory)}}, .names = {}});
+  ASSERT_THAT(what(rows), ElementsAre("write /opt/new", "write /new", "write " + deep));
+  EXPECT_EQ(change_text(rows[0].change), "mounts: {/opt: {tmpfs: 64Mi}}");
+  EXPECT_TRUE(rows[1].change.empty());
+  EXPECT_TRUE(rows[2].change.empty());
+}
+
 TEST(Denied, ExecutionMasksAndDevices) {
   const auto rows =
       judged({seen(InitSeen::unexecutable, "/data/tool", EACCES), seen(InitSeen::masked, "/proc/kcore"),
@@ -188,7 +201,7 @@ TEST(Denied, CallsAndLimitsAreOfTheSameList) {
   const View view = view_of_policy({{"limits", {{"memory", "64Mi"}, {"file_size", "1Mi"}}}});
   const auto rows = denied(view, record, {}, {});
   ASSERT_THAT(what(rows), ElementsAre("system call unshare", "memory beyond its limit", "output beyond its limit",
-                                      "a file beyond its limit", "system call call 9999"));
+                                      "a file beyond its limit", "system call 9999"));
   EXPECT_EQ(change_text(rows[0].change), "seccomp_allow: [unshare]");
   EXPECT_EQ(rows[0].reason, "it is one of @namespaces");
   EXPECT_EQ(rows[1].rule, "/limits/memory");
@@ -224,6 +237,8 @@ TEST(Observed, RowsAreReadAsTheUntrustedBytesTheyAre) {
   const Observed observed =
       parse_observed(row(head, "relative") + row(bad_kind, "/x") + row(head, std::string("/a\0b", 4)) +
                      row({.seen = InitSeen::more}, "") + good);
+  EXPECT_FALSE(observed.closed);
+  EXPECT_TRUE(parse_observed(row({.seen = InitSeen::closed}, "") + good).closed);
   ASSERT_EQ(observed.rows.size(), 1u);
   EXPECT_TRUE(observed.more);
   EXPECT_EQ(observed.rows[0].path, "/a");

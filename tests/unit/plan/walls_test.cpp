@@ -197,6 +197,29 @@ TEST(Walls, WithoutAFreshProcThereIsNone) {
   EXPECT_EQ(find(plan_of(spec_of(all_but(Wall::fresh_proc)), container).value(), Step::bind, "/proc"), nullptr);
 }
 
+TEST(Walls, RefusalsThatCannotBeToldApartAreNotSeen) {
+  json profile = {{"defaultAction", "SCMP_ACT_ERRNO"}, {"syscalls", json::array()}};
+  profile["syscalls"].push_back({{"names", {"prctl"}}, {"action", "SCMP_ACT_ALLOW"}});
+  const auto plan_with = [&](const json& require) {
+    const json policy = {{"version", 1}, {"name", "test"}, {"seccomp", "given"}, {"require", require}};
+    return plan_of(SandboxSpec::from_policy(apply_defaults(policy), {{"given", profile}}).value(), whole_host());
+  };
+  EXPECT_TRUE(plan_with({"refusals-seen"}));
+  profile["syscalls"][0]["args"] = {{{"index", 0}, {"value", 15}, {"op", "SCMP_CMP_EQ"}}};
+  EXPECT_TRUE(plan_with({"landlock"}));
+  const auto refused = plan_with({"refusals-seen"});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().text(), HasSubstr("plan /seccomp: what the profile's default refuses cannot be seen"));
+}
+
+TEST(Walls, WithoutAFreshProcNothingIsObserved) {
+  CommandSpec command{.argv = {"/bin/true"}, .environment = {}, .directory = {}};
+  const SandboxSpec spec = spec_of(all_but(Wall::fresh_proc));
+  const Placement place{.cgroup = "c", .range_base = 0x70000000, .learn = true};
+  EXPECT_FALSE(compile_plan(spec, command, place, whole_host()).value().learning.empty());
+  EXPECT_TRUE(compile_plan(spec, command, place, host_without(Wall::fresh_proc)).value().learning.empty());
+}
+
 // The kernel wants one in view: it is put where the fresh one takes its place.
 TEST(Walls, InsideAUserNamespaceAFreshProcTakesThePlaceOfTheOldOne) {
   HostFacts container = whole_host();

@@ -8,7 +8,7 @@
 #include <fstream>
 
 #include "sandbox/init/path_calls.h"
-#include "sandbox/spec/seccomp_profile.h"
+#include "sandbox/spec/seccomp_observed.h"
 #include "tests/support/bpf_eval.h"
 
 namespace bulkhead {
@@ -57,6 +57,42 @@ TEST(Learning, ARefusedCallWithAPathIsRefusedByTheFilterBelow) {
   for (const PathCall& call : kPathCalls) EXPECT_EQ(verdict(ruled.base, call.number), kRefused) << call.name;
   // Nor must what the command tells init of the listener with: nobody would answer.
   for (const int own : {SYS_sendmsg, SYS_seccomp, SYS_write}) EXPECT_EQ(verdict(by_default.base, own), kRefused) << own;
+}
+
+std::uint32_t verdict_of(const std::vector<sock_filter>& program, int number, unsigned index, std::uint64_t value);
+
+// Under a default that refuses, the other uses of a call that is allowed under conditions are the default's to refuse:
+// left to the listener, init would wait for itself, or answer "continue".
+TEST(Learning, WhatIsAllowedUnderConditionsIsRefusedOtherwise) {
+  for (const auto& [name, number] : {std::pair{"prctl", SYS_prctl},
+                                     {"execveat", SYS_execveat},
+                                     {"openat", SYS_openat},
+                                     {"clone", SYS_clone},
+                                     {"sendto", SYS_sendto}}) {
+    SeccompProfile given{.name = "p", .default_action = "SCMP_ACT_ERRNO", .default_errno = -1, .rules = {}};
+    given.rules.push_back({.names = {name},
+                           .action = "SCMP_ACT_ALLOW",
+                           .errno_return = -1,
+                           .conditions = {{.index = 2, .value = 7, .value_two = 0, .op = "SCMP_CMP_EQ"}}});
+    const LearningPrograms learning = compile_learning(&given).value();
+    const bool told = name == std::string("openat") || name == std::string("sendto");  // of observed() by its listener
+    if (!told) {
+      EXPECT_FALSE(tells_refusals(given)) << name;
+      const auto program = compile_seccomp(observed(given)).value();
+      EXPECT_EQ(verdict_of(program, number, 2, 7), SECCOMP_RET_ALLOW) << name;
+      EXPECT_EQ(verdict_of(program, number, 2, 8), kRefused) << name;
+    }
+    EXPECT_EQ(verdict_of(learning.base, number, 2, 7), SECCOMP_RET_ALLOW) << name;
+    EXPECT_EQ(verdict_of(learning.base, number, 2, 8), kRefused) << name;
+  }
+  // A clone with flags that nobody of ours passes is told all the same, as in most profiles.
+  SeccompProfile usual{.name = "p", .default_action = "SCMP_ACT_ERRNO", .default_errno = -1, .rules = {}};
+  usual.rules.push_back({.names = {"clone"},
+                         .action = "SCMP_ACT_ALLOW",
+                         .errno_return = -1,
+                         .conditions = {{.index = 0, .value = 0x7e020000, .op = "SCMP_CMP_MASKED_EQ"}}});
+  EXPECT_TRUE(tells_refusals(usual));
+  EXPECT_EQ(verdict_of(compile_seccomp(observed(usual)).value(), SYS_clone, 0, 0x10000000), SECCOMP_RET_USER_NOTIF);
 }
 
 std::uint32_t verdict_of(const std::vector<sock_filter>& program, int number, unsigned index, std::uint64_t value) {
