@@ -91,6 +91,13 @@ bool safe_name(const std::string& name) {
          name.find('\n') == std::string::npos;
 }
 
+// The one thing a private launcher says unasked: its first range, or null, and then it is asked for one as any other
+// is.
+Result<> tell_ready(const Channel& client, const json& range) {
+  const auto bytes = json::to_cbor({{"ready_range", range}});
+  return client.send({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, std::vector<int>{});
+}
+
 }  // namespace
 
 Result<std::unique_ptr<LauncherServer>> LauncherServer::create(LauncherOptions options) {
@@ -154,11 +161,9 @@ Result<> LauncherServer::prepare() {
 // Our one sandbox's range and network, while the client still reads its policy. What fails here fails again when it is
 // asked for.
 Result<> LauncherServer::make_ready() {
-  json ready = {{"ready_range", nullptr}};
-  if (const auto range = ranges_->acquire(); range && ranges_->user_namespace(*range)) ready["ready_range"] = *range;
-  const auto bytes = json::to_cbor(ready);
-  BULKHEAD_TRY(
-      clients_.front()->channel.send({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, std::vector<int>{}));
+  json range;
+  if (const auto base = ranges_->acquire(); base && ranges_->user_namespace(*base)) range = *base;
+  BULKHEAD_TRY(tell_ready(clients_.front()->channel, range));
   (void)networks_->add_one();
   return {};
 }
@@ -731,6 +736,7 @@ void LauncherServer::kill_everything() {
 }
 
 void tell_failure(Channel& client, const Error& why) {
+  if (!tell_ready(client, nullptr)) return;
   for (;;) {
     const auto message = client.receive();
     if (!message || !*message) return;

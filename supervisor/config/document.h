@@ -1,4 +1,5 @@
-// Files that people write: YAML 1.2 (core schema) or JSON, read into one JSON model that can say where everything stood.
+// Files that people write: YAML 1.2 (core schema) or JSON, read into one JSON model that can say where everything
+// stood.
 //
 // Refused, never guessed: duplicate keys, tabs as indentation, several documents in a file, merge keys, application
 // tags, keys that are not text, numbers that JSON cannot hold, documents that are too large or too deep. Aliases are

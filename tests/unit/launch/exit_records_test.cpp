@@ -47,7 +47,7 @@ TEST_F(ExitRecordsTest, TheNextLauncherKnowsThemUntilTheyAreForgotten) {
   record.reason = EndReason::exited;
   record.exit_code = 7;
   records.keep(record);
-  EXPECT_EQ(next().all().at("run/agent/1").record, record);
+  EXPECT_EQ(next().all().at("run/agent/1"), record);
   EXPECT_EQ(list_directory(exits()).value(), std::vector<std::string>{"run~agent~1.json"});
   records.forget("run/agent/1");
   EXPECT_TRUE(next().all().empty());
@@ -56,9 +56,9 @@ TEST_F(ExitRecordsTest, TheNextLauncherKnowsThemUntilTheyAreForgotten) {
 TEST_F(ExitRecordsTest, OfATornOneInitsIsWhatIsLeft) {
   write("run~agent~1.json", R"({"id": "run/agent/1", "reas)");
   write("run~agent~1.init", said_by_init(9));
-  EXPECT_EQ(next().all().at("run/agent/1").record.exit_code, 9);
+  EXPECT_EQ(next().all().at("run/agent/1").exit_code, 9);
   EXPECT_EQ(list_directory(exits()).value(), std::vector<std::string>{"run~agent~1.init"});
-  EXPECT_EQ(next().all().at("run/agent/1").record.exit_code, 9);
+  EXPECT_EQ(next().all().at("run/agent/1").exit_code, 9);
 }
 
 // A further command has no record of init's.
@@ -67,15 +67,15 @@ TEST_F(ExitRecordsTest, ATornOneThatInitHasNoneForIsLost) {
   write("wrong.json", R"({"id": 5})");
   const ExitRecords records = next();
   ASSERT_EQ(records.all().size(), 2u);
-  EXPECT_EQ(records.all().at("guest").record.reason, EndReason::lost);
-  EXPECT_EQ(records.all().at("guest").record.id, "guest");
+  EXPECT_EQ(records.all().at("guest").reason, EndReason::lost);
+  EXPECT_EQ(records.all().at("guest").id, "guest");
   EXPECT_EQ(records.all().at("wrong").record.reason, EndReason::lost);
 }
 
 TEST_F(ExitRecordsTest, OneThatWasBeingWrittenIsNotTaken) {
   write("run~agent~1.init", said_by_init(3));
   write("run~agent~1.json.new", "{");
-  EXPECT_EQ(next().all().at("run/agent/1").record.exit_code, 3);
+  EXPECT_EQ(next().all().at("run/agent/1").exit_code, 3);
   EXPECT_EQ(list_directory(exits()).value(), std::vector<std::string>{"run~agent~1.init"});
 }
 
