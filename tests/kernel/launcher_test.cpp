@@ -402,7 +402,7 @@ TEST_F(RootLauncher, TidyingUpTakesNothingFromASandboxThatHasJustEnded) {
   plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("run/b/second"));
   const auto second = client_->launch({.id = "second", .plan = *plan, .extra_fds = {}});
   ASSERT_TRUE(second) << second.error().text();
-  const pid_t launcher = launcher_pid(second->pid);
+  const pid_t launcher = launcher_pid();
   ASSERT_EQ(client_->next_exit()->id, "first");
   const std::string root = host_.cgroups.v2_parent + "/" + cgroup_root_name(state_);
   // It waits for the time to tidy up. Stopped, it sees neither that time come nor the second one end, and then both.
@@ -439,7 +439,7 @@ TEST_F(RootLauncher, ALimitHoldsWithoutADescriptorToSpare) {
   ASSERT_TRUE(live) << live.error().text();
   auto other = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("asked"));
   ASSERT_TRUE(client_->launch({.id = "asked", .plan = *other, .extra_fds = {}}));
-  const pid_t launcher = launcher_pid(live->pid);
+  const pid_t launcher = launcher_pid();
   rlimit before{};
   ASSERT_EQ(::prlimit(launcher, RLIMIT_NOFILE, nullptr, &before), 0);
   const rlimit none{3, before.rlim_max};
@@ -473,7 +473,7 @@ TEST_F(RootLauncher, WithItsDescriptorsAllTakenItRefusesMoreAndKeepsTheRest) {
   for (; live && alive < 200; live = launch(std::to_string(alive))) {
     ++alive;
     if (launcher != 0) continue;
-    launcher = launcher_pid(live->pid);
+    launcher = launcher_pid();
     const rlimit few{200 - kReservedFds, 200};
     ASSERT_EQ(::prlimit(launcher, RLIMIT_NOFILE, &few, nullptr), 0);
   }
@@ -497,7 +497,7 @@ TEST_F(RootLauncher, AClientThatCannotBeLetInCostsNothingMeanwhile) {
   auto plan = plan_for(spec_of(policy()), {"sleep", "1000"}, placement("a"));
   const auto live = client_->launch({.id = "a", .plan = *plan, .extra_fds = {}});
   ASSERT_TRUE(live) << live.error().text();
-  const pid_t launcher = launcher_pid(live->pid);
+  const pid_t launcher = launcher_pid();
   const rlimit few{200 - kReservedFds, 200};
   ASSERT_EQ(::prlimit(launcher, RLIMIT_NOFILE, &few, nullptr), 0);
   sockaddr_un address{};
@@ -547,7 +547,7 @@ TEST_F(RootLauncher, AFurtherCommandEndsWithItsLauncher) {
   to.reset();
   char ready[6];
   ASSERT_EQ(::read(from.get(), ready, sizeof ready), 6);
-  ASSERT_EQ(::kill(launcher_pid(live->pid), SIGKILL), 0);
+  ASSERT_EQ(::kill(launcher_pid(), SIGKILL), 0);
   pollfd held{from.get(), POLLIN, 0};
   EXPECT_EQ(::poll(&held, 1, 10'000), 1);  // POLLHUP: nobody writes any more
   while (client_->poll_exits()) ::poll(nullptr, 0, 5);

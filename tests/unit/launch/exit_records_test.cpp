@@ -69,7 +69,7 @@ TEST_F(ExitRecordsTest, ATornOneThatInitHasNoneForIsLost) {
   ASSERT_EQ(records.all().size(), 2u);
   EXPECT_EQ(records.all().at("guest").reason, EndReason::lost);
   EXPECT_EQ(records.all().at("guest").id, "guest");
-  EXPECT_EQ(records.all().at("wrong").record.reason, EndReason::lost);
+  EXPECT_EQ(records.all().at("wrong").reason, EndReason::lost);
 }
 
 TEST_F(ExitRecordsTest, OneThatWasBeingWrittenIsNotTaken) {
