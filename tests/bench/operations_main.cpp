@@ -4,14 +4,20 @@
 //
 //   bench-operations INIT SPARE-NETWORKS POLICY PROFILE COMMAND      0: each start makes its network, 1: it is made
 //   ahead
+// Or starts COUNT that stay alive, and prints how many milliseconds pass until all are killed, reaped and their cgroups
+// gone:
+//   bench-operations INIT crowd=COUNT POLICY PROFILE COMMAND
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <string>
+#include <vector>
 
 #include "sandbox/host/host_facts.h"
 #include "sandbox/launch/child_arguments.h"
@@ -38,7 +44,13 @@ struct Floor {
   SpareNetworks networks;
 };
 
-Result<> start_one(Floor& floor, unsigned number) {
+struct Alive {
+  Cgroup cgroup;
+  Fd pidfd;
+  pid_t pid = -1;
+};
+
+Result<Alive> start(Floor& floor, unsigned number) {
   BULKHEAD_ASSIGN(Cgroup cgroup,
                   Cgroup::create(floor.host.cgroups, floor.root_node, std::to_string(number), {"memory", "pids"}));
   for (const Operation& op : floor.plan.operations)
@@ -67,16 +79,55 @@ Result<> start_one(Floor& floor, unsigned number) {
                   CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | (network.valid() ? 0 : CLONE_NEWNET),
                   cgroup.v2_fd(), pidfd);
   floor.roots->leave();
-  const Fd held(pidfd);
-  int status = 0;
-  if (pid < 0 || waitpid(pid, &status, 0) != pid) return errno_error("clone");
-  BULKHEAD_TRY(cgroup.remove());
+  if (pid < 0) return errno_error("clone");
   if (arguments.context.failed_errno != 0) return std::unexpected(arguments.failure().error);
+  return Alive{.cgroup = std::move(cgroup), .pidfd = Fd(pidfd), .pid = pid};
+}
+
+Result<> start_one(Floor& floor, unsigned number) {
+  BULKHEAD_ASSIGN(Alive alive, start(floor, number));
+  int status = 0;
+  if (waitpid(alive.pid, &status, 0) != alive.pid) return errno_error("wait");
+  BULKHEAD_TRY(alive.cgroup.remove());
   if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) return fail("run", "command", "did not end well");
   return {};
 }
 
-Result<> serve(char** argv) {
+Result<> kill_crowd(Floor& floor, std::size_t count) {
+  std::vector<Alive> crowd;
+  for (unsigned i = 0; i < count; ++i) {
+    BULKHEAD_ASSIGN(Alive alive, start(floor, i));
+    alive.cgroup.close_entrances();
+    crowd.push_back(std::move(alive));
+    ::poll(nullptr, 0, 2);  // as bench-crowd
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  for (Alive& alive : crowd) BULKHEAD_TRY(alive.cgroup.kill());
+  for (Alive& alive : crowd) {
+    if (waitpid(alive.pid, nullptr, 0) != alive.pid) return errno_error("wait");
+    BULKHEAD_TRY(alive.cgroup.remove());
+  }
+  const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - begin;
+  std::printf("%f\n", took.count());
+  return {};
+}
+
+Result<> serve(Floor& floor) {
+  unsigned number = 0;
+  for (char byte; ::read(0, &byte, 1) == 1;) {
+    if (const Result<> started = start_one(floor, number++); !started) {
+      std::fprintf(stderr, "bench-operations: %s\n", started.error().text().c_str());
+      byte = '!';
+    }
+    if (::write(1, &byte, 1) != 1) break;
+    if (!floor.networks.complete()) BULKHEAD_TRY(floor.networks.add_one());
+  }
+  return {};
+}
+
+Result<> run(char** argv) {
+  const std::string mode = argv[2];
+  const bool crowd = mode.starts_with("crowd=");
   Floor floor;
   BULKHEAD_ASSIGN(floor.host, probe_host());
   BULKHEAD_ASSIGN(const SandboxSpec spec, read_spec(argv[3], argv[4]));
@@ -90,17 +141,9 @@ Result<> serve(char** argv) {
   BULKHEAD_ASSIGN(floor.user_namespace, make_range_namespace(kRange, proc));
   floor.record = Fd(::memfd_create("record", MFD_CLOEXEC));
   BULKHEAD_ASSIGN(floor.roots, PreparedRoots::open());
-  BULKHEAD_ASSIGN(floor.networks, SpareNetworks::open(std::stoul(argv[2])));
+  BULKHEAD_ASSIGN(floor.networks, SpareNetworks::open(crowd ? 0 : std::stoul(mode)));
   if (!floor.networks.complete()) BULKHEAD_TRY(floor.networks.add_one());
-  unsigned number = 0;
-  for (char byte; ::read(0, &byte, 1) == 1;) {
-    if (const Result<> started = start_one(floor, number++); !started) {
-      std::fprintf(stderr, "bench-operations: %s\n", started.error().text().c_str());
-      byte = '!';
-    }
-    if (::write(1, &byte, 1) != 1) break;
-    if (!floor.networks.complete()) BULKHEAD_TRY(floor.networks.add_one());
-  }
+  BULKHEAD_TRY(crowd ? kill_crowd(floor, std::stoul(mode.substr(mode.find('=') + 1))) : serve(floor));
   return remove_cgroup_root(floor.host.cgroups, floor.root_node);
 }
 
@@ -109,10 +152,10 @@ Result<> serve(char** argv) {
 
 int main(int argc, char** argv) {
   if (argc != 6) {
-    std::fprintf(stderr, "usage: bench-operations INIT SPARE-NETWORKS POLICY PROFILE COMMAND\n");
+    std::fprintf(stderr, "usage: bench-operations INIT SPARE-NETWORKS|crowd=COUNT POLICY PROFILE COMMAND\n");
     return 2;
   }
-  if (const bulkhead::Result<> served = bulkhead::serve(argv); !served) {
+  if (const bulkhead::Result<> served = bulkhead::run(argv); !served) {
     std::fprintf(stderr, "bench-operations: %s\n", served.error().text().c_str());
     return 1;
   }
