@@ -152,6 +152,7 @@ Result<> LauncherServer::prepare() {
     BULKHEAD_TRY(watch(options_.only_client.fd()));
     clients_.push_back(std::make_unique<Client>());
     clients_.back()->channel = std::move(options_.only_client);
+    tell_all_again();
     BULKHEAD_TRY(make_ready());
   }
   idle_since_ = Clock::now();
@@ -313,8 +314,7 @@ void LauncherServer::accept_clients() {
     if (!watch(fd.get())) continue;
     clients_.push_back(std::make_unique<Client>());
     clients_.back()->channel = Channel(std::move(fd));
-    for (const auto& [id, record] : ended_.all())
-      untold_.insert(id);  // a new supervisor hears of every exit nobody acknowledged
+    tell_all_again();
   }
 }
 
@@ -362,7 +362,8 @@ Sandbox* LauncherServer::find(const std::string& id) {
 namespace {
 // Requests that take nothing on.
 const std::set<std::string, std::less<>> kEndings{
-    "kill", "signal", "freeze", "thaw", "list", "release_range", "unmount_workspace", "drop_disk", "image_abandon"};
+    "kill",      "signal",        "freeze",       "thaw", "list", "release_range", "unmount_workspace",
+    "drop_disk", "image_abandon", "image_discard"};
 }  // namespace
 
 json LauncherServer::handle(const json& request, std::string_view rest, std::vector<Fd> fds) {
@@ -621,6 +622,11 @@ void LauncherServer::stop_guests(Sandbox& host) {
 
 void LauncherServer::keep_and_tell(std::vector<ExitRecord> records) {
   for (ExitRecord& record : records) tell(ended_.keep(std::move(record)));
+}
+
+// A new supervisor hears of every exit nobody acknowledged.
+void LauncherServer::tell_all_again() {
+  for (const auto& [id, record] : ended_.all()) untold_.insert(id);
 }
 
 void LauncherServer::tell(const ExitRecord& record) {

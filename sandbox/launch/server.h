@@ -74,6 +74,7 @@ class LauncherServer {
   void stop_guests(Sandbox& host);
   void keep_and_tell(std::vector<ExitRecord> records);
   void tell(const ExitRecord& record);
+  void tell_all_again();
   void tick();
   int wait_milliseconds() const;
   void remove_cgroups();

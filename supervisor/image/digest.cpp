@@ -16,12 +16,7 @@ void Sha256::add(const void* bytes, std::size_t size) {
 std::string Sha256::digest() {
   std::array<std::uint8_t, SHA256_DIGEST_SIZE> bytes{};
   nettle_sha256_digest(&context_, bytes.size(), bytes.data());
-  std::string text = "sha256:";
-  for (const unsigned byte : bytes) {
-    text += "0123456789abcdef"[byte >> 4];
-    text += "0123456789abcdef"[byte & 15];
-  }
-  return text;
+  return "sha256:" + to_hex(bytes);
 }
 
 }  // namespace bulkhead

@@ -274,12 +274,12 @@ tasks:
     command: for i in \$(seq 100); do sleep 1000 & done; echo changed >file; git commit -qam changed; until [ -e /go/on ]; do sleep 0.1; done
     inputs: {/go: $scratch/go}
 WORKFLOW
-(read_only_cgroups "$binaries/bulkhead" --state "$state" run --name many "$scratch/many.yaml" >"$scratch/log" 2>&1 || true) &
+(read_only_cgroups "$binaries/bulkhead" --state "$state" run --name many "$scratch/many.yaml" >"$scratch/log" 2>&1) &
 client=$!
 commit_seen() { bulkhead journal many --events --json >"$scratch/events" && grep -q boundary_seen "$scratch/events"; }
 wait_for commit_seen
 touch "$scratch/go/on"
-wait "$client"
+wait "$client" || fail "the run of many ended with $?: $(cat "$scratch/log")"
 same "the commit of many" changed "$(git show bulkhead/many/many:file)"
 expect 3 "missing walls: user-namespace" "${none_below[@]}" "$binaries/bulkhead" --state "$state" run --policy "$scratch/nothing.yaml" -- true
 cd "$scratch"

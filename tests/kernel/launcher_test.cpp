@@ -382,6 +382,28 @@ TEST_F(RootLauncher, AThousandUnacknowledgedExitsAreAllListed) {
   EXPECT_EQ(listed, expected);
 }
 
+// One that has a client of its own does not wait for another to come.
+TEST_F(RootLauncher, APrivateOneTellsWhatItsForerunnerRecorded) {
+  ASSERT_TRUE(client_->shutdown());
+  while (client_->poll_exits()) ::poll(nullptr, 0, 5);
+  ExitRecord record;
+  record.id = "before";
+  record.reason = EndReason::exited;
+  record.exit_code = 7;
+  std::ofstream(state_ + "/exits/before.json") << nlohmann::json(record);
+  auto client = LauncherClient::start_private(launcher_path(), state_);
+  ASSERT_TRUE(client) << client.error().text();
+  client_ = std::make_unique<LauncherClient>(std::move(*client));
+  std::vector<ExitRecord> told;
+  for (int i = 0; i < 1000 && told.empty(); ++i) {
+    told = client_->poll_exits().value();
+    ::poll(nullptr, 0, 5);
+  }
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told.front().id, "before");
+  EXPECT_EQ(told.front().exit_code, 7);
+}
+
 TEST_F(RootLauncher, AnAnswerThatFitsIntoNoMessageIsAnError) {
   auto raw = Channel::connect(state_ + "/launcher.sock");
   ASSERT_TRUE(raw) << raw.error().text();

@@ -56,13 +56,7 @@ BlobId sha256_hex(std::string_view content) {
   nettle_sha256_update(&context, content.size(), reinterpret_cast<const std::uint8_t*>(content.data()));
   std::array<std::uint8_t, SHA256_DIGEST_SIZE> digest{};
   nettle_sha256_digest(&context, digest.size(), digest.data());
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  BlobId id;
-  for (const unsigned byte : digest) {
-    id += kDigits[byte >> 4];
-    id += kDigits[byte & 15];
-  }
-  return id;
+  return to_hex(digest);
 }
 
 Result<BlobStore> BlobStore::open(std::string directory, JournalMode mode) {
